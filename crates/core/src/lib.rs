@@ -1,1 +1,38 @@
+//! The batch engine: many operations in, ordered, committed once, every one accounted for.
+//!
+//! Read the modules in this order:
+//!
+//! - [`limits`] every number, with the reason for it
+//! - [`batch`] what a batch is: its id, options, head, state and summary
+//! - [`operation`] one operation and its outcome; the catalogue of error codes
+//! - [`model`] the entities a deployment serves, from `model.yaml`
+//! - [`plan`] from a request to an order of operations: dependencies, references, what may be touched
+//! - [`engine`] from a plan and the rows it needs to effects, results and one guarded commit
+//! - [`store`] DynamoDB: keys, items and conditions; nothing else knows attribute names
+//! - [`queue`] the messages between the functions
+//! - [`auth`] who is calling
+//! - [`dialect`] the wire contracts, translated at the edge to the one vocabulary inside
+//! - [`submit`], [`execute`], [`status`] the use cases, named as the functions are
+//! - [`http`] routes, headers, bodies: the only place that turns errors into HTTP
+//! - [`app`], [`config`], [`runtime`] how a process is put together
 
+pub mod app;
+pub mod auth;
+pub mod batch;
+pub mod config;
+pub mod decimal;
+pub mod dialect;
+pub mod engine;
+pub mod execute;
+pub mod http;
+pub mod json;
+pub mod limits;
+pub mod logging;
+pub mod model;
+pub mod operation;
+pub mod plan;
+pub mod queue;
+pub mod runtime;
+pub mod status;
+pub mod store;
+pub mod submit;

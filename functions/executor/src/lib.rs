@@ -1,1 +1,40 @@
+//! The executor function: runs batches from the queue.
 
+use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+use batch_core::app::App;
+use batch_core::execute::{self, Handled};
+use batch_core::runtime::Timestamp;
+use futures::FutureExt;
+use lambda_runtime::LambdaEvent;
+use std::panic::AssertUnwindSafe;
+
+/// Time kept at the end of a call for its answer, milliseconds.
+const RESERVE_MS: i64 = 5_000;
+
+/// Works on the messages of one delivery, each on its own: what one of them does to the process is not the others'
+/// concern, and only those that failed are delivered again.
+pub async fn handle(app: &App, event: LambdaEvent<SqsEvent>) -> SqsBatchResponse {
+    let deadline = i64::try_from(event.context.deadline).unwrap_or(i64::MAX);
+    let deadline = Timestamp(deadline).plus_ms(-RESERVE_MS);
+    let mut response = SqsBatchResponse::default();
+    for message in event.payload.records {
+        if work(app, &message, deadline).await == Handled::Again {
+            let mut failure = BatchItemFailure::default();
+            failure.item_identifier = message.message_id.unwrap_or_default();
+            response.batch_item_failures.push(failure);
+        }
+    }
+    response
+}
+
+async fn work(app: &App, message: &SqsMessage, deadline: Timestamp) -> Handled {
+    let body = message.body.as_deref().unwrap_or_default();
+    let work = AssertUnwindSafe(execute::handle(app, body, deadline)).catch_unwind();
+    work.await.unwrap_or_else(|_| {
+        tracing::error!(
+            message.id = message.message_id.as_deref().unwrap_or_default(),
+            "working on a message panicked"
+        );
+        Handled::Again
+    })
+}

@@ -1,0 +1,222 @@
+//! How a process is put together: once, at its start, from its settings.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+
+use crate::auth::{Authenticator, Fetch, Jwks, Settings, Verifier};
+use crate::config::{Aws, Config};
+use crate::limits::Limits;
+use crate::model::Model;
+use crate::queue::Queue;
+use crate::runtime::{Clock, Entropy};
+use crate::store::{CursorKey, Store};
+
+/// Everything a function needs, shared by all its calls.
+#[derive(Debug, Clone)]
+pub struct App(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    queue: Option<Queue>,
+    model: Model,
+    limits: Limits,
+    clock: Clock,
+    entropy: Entropy,
+    authenticator: Option<Authenticator>,
+    cursor_key: Option<CursorKey>,
+}
+
+/// What a test may put in the place of the real thing.
+pub struct Parts {
+    /// How AWS is called; `None` for the shared client with pinned roots.
+    pub http: Option<SharedHttpClient>,
+    /// How the issuer's keys are fetched; `None` for HTTPS.
+    pub jwks: Option<Fetch>,
+    /// The time.
+    pub clock: Clock,
+    /// Chance.
+    pub entropy: Entropy,
+    /// What bounds a commit.
+    pub limits: Limits,
+}
+
+impl Default for Parts {
+    fn default() -> Self {
+        Self { http: None, jwks: None, clock: Clock::system(), entropy: Entropy::system(), limits: Limits::default() }
+    }
+}
+
+/// Why a process does not start.
+#[derive(Debug)]
+pub struct StartError(String);
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// One attempt at a call: longer than any healthy one, short enough for several in a call of ours.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Longest wait for the first connection; the first call waits on if it must.
+const WARM_UP_MS: i64 = 2_000;
+/// Longest wait for the issuer's keys.
+const JWKS_TIMEOUT: Duration = Duration::from_secs(2);
+
+impl App {
+    /// Puts a process together; `http` replaces the client that AWS is called through.
+    pub fn start(config: Config, model: Model, http: Option<SharedHttpClient>) -> Result<Self, StartError> {
+        Self::assemble(config, model, Parts { http, ..Parts::default() })
+    }
+
+    /// The same, with other parts.
+    pub fn assemble(config: Config, model: Model, parts: Parts) -> Result<Self, StartError> {
+        let http = match parts.http {
+            Some(http) => http,
+            None => pinned_client()?,
+        };
+        let dynamodb = aws_sdk_dynamodb::Client::from_conf(dynamodb_config(&config.aws, http.clone()));
+        let store = Store::new(dynamodb, config.tables, parts.clock.clone(), parts.entropy.clone());
+        let queue = config.queue_url.map(|url| {
+            let sqs = aws_sdk_sqs::Client::from_conf(sqs_config(&config.aws, http));
+            Queue::new(sqs, url, parts.clock.clone())
+        });
+        let authenticator = config.issuer.map(|issuer| {
+            let jwks = match parts.jwks {
+                Some(fetch) => Jwks::from_fetch(fetch),
+                None => jwks(&issuer.jwks_url)?,
+            };
+            let verifier = Verifier::new(Settings::new(issuer.issuer, issuer.audience), jwks);
+            Ok::<_, StartError>(Authenticator::new(verifier))
+        });
+        let cursor_key = config.cursor_key.map(|secret| {
+            CursorKey::new(secret.expose())
+                .ok_or_else(|| StartError("setting CURSOR_KEY is shorter than 32 characters".into()))
+        });
+        Ok(Self(Arc::new(Inner {
+            store,
+            queue,
+            model,
+            limits: parts.limits,
+            clock: parts.clock,
+            entropy: parts.entropy,
+            authenticator: authenticator.transpose()?,
+            cursor_key: cursor_key.transpose()?,
+        })))
+    }
+
+    /// Opens the connection to `DynamoDB` before the first call needs it: on Lambda, TLS is most of a first call.
+    pub async fn warm_up(&self) {
+        let store = self.0.store.until(self.0.clock.now().plus_ms(WARM_UP_MS));
+        if let Err(fault) = store.touch().await {
+            tracing::warn!(error = %fault, "the store did not answer during the start");
+        }
+    }
+
+    /// The tables.
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// The queue, in functions that send to it.
+    pub fn queue(&self) -> Option<&Queue> {
+        self.0.queue.as_ref()
+    }
+
+    /// The entities.
+    pub fn model(&self) -> &Model {
+        &self.0.model
+    }
+
+    /// What bounds a commit.
+    pub fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    /// The time.
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// Chance.
+    pub fn entropy(&self) -> &Entropy {
+        &self.0.entropy
+    }
+
+    /// Who checks credentials, in functions that take calls.
+    pub fn authenticator(&self) -> Option<&Authenticator> {
+        self.0.authenticator.as_ref()
+    }
+
+    /// The secret of page cursors, in functions that take calls.
+    pub fn cursor_key(&self) -> Option<&CursorKey> {
+        self.0.cursor_key.as_ref()
+    }
+}
+
+/// The roots that AWS's endpoints chain to (<https://www.amazontrust.com/repository/>). Five roots load in a fraction of
+/// the time the system's whole store takes, which would be most of a cold start.
+const AMAZON_ROOTS: &str = include_str!("amazon-roots.pem");
+
+/// One client for every AWS service, so that there is one TLS stack and one pool of connections.
+fn pinned_client() -> Result<SharedHttpClient, StartError> {
+    let trust = TrustStore::empty().with_native_roots(false).with_pem_certificate(AMAZON_ROOTS);
+    let tls = TlsContext::builder().with_trust_store(trust).build();
+    let tls = tls.map_err(|error| StartError(format!("the pinned certificates cannot be used: {error}")))?;
+    let client =
+        aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).tls_context(tls);
+    Ok(client.build_https())
+}
+
+fn jwks(url: &str) -> Result<Jwks, StartError> {
+    let http = reqwest::Client::builder().timeout(JWKS_TIMEOUT).connect_timeout(CONNECT_TIMEOUT).build();
+    let http = http.map_err(|error| StartError(format!("no HTTP client for the issuer's keys: {error}")))?;
+    Jwks::new(url, http).map_err(|error| StartError(format!("setting JWKS_URL: {error}")))
+}
+
+fn credentials(aws: &Aws) -> Credentials {
+    let session = aws.session_token.as_ref().map(|token| token.expose().clone());
+    Credentials::from_keys(&aws.access_key_id, aws.secret_access_key.expose(), session)
+}
+
+fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).connect_timeout(CONNECT_TIMEOUT).build()
+}
+
+fn dynamodb_config(aws: &Aws, http: SharedHttpClient) -> aws_sdk_dynamodb::Config {
+    let mut builder = aws_sdk_dynamodb::Config::builder()
+        .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest())
+        .region(aws_sdk_dynamodb::config::Region::new(aws.region.clone()))
+        .credentials_provider(credentials(aws))
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(timeouts())
+        // Never asked: every transaction carries a token of our own, which a crash does not change.
+        .idempotency_token_provider("never-used")
+        .http_client(http);
+    builder.set_endpoint_url(aws.dynamodb_url.clone());
+    builder.build()
+}
+
+fn sqs_config(aws: &Aws, http: SharedHttpClient) -> aws_sdk_sqs::Config {
+    let mut builder = aws_sdk_sqs::Config::builder()
+        .behavior_version(aws_sdk_sqs::config::BehaviorVersion::latest())
+        .region(aws_sdk_sqs::config::Region::new(aws.region.clone()))
+        .credentials_provider(credentials(aws))
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(timeouts())
+        .http_client(http);
+    builder.set_endpoint_url(aws.sqs_url.clone());
+    builder.build()
+}

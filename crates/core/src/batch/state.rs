@@ -1,0 +1,160 @@
+//! How far a batch has come.
+
+use serde::{Deserialize, Serialize};
+
+use super::Head;
+use crate::operation::Outcome;
+use crate::runtime::Timestamp;
+
+/// Where a batch stands. Absent state means [`Status::Pending`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Accepted, nothing committed yet.
+    Pending,
+    /// Some operations have ended.
+    Running,
+    /// All succeeded.
+    Completed,
+    /// Some succeeded.
+    Partial,
+    /// None succeeded, or an atomic batch was not applied.
+    Failed,
+}
+
+impl Status {
+    /// Every status.
+    pub const ALL: [Self; 5] = [Self::Pending, Self::Running, Self::Completed, Self::Partial, Self::Failed];
+
+    /// Whether nothing will change any more.
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::Completed | Self::Partial | Self::Failed)
+    }
+
+    /// The stored word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Partial => "partial",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// `None` for a word that is no status.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
+    }
+
+    /// The end of a batch whose operations have all ended like this.
+    pub fn at_end(summary: &Summary) -> Self {
+        if summary.successful == summary.total {
+            Self::Completed
+        } else if summary.successful == 0 {
+            Self::Failed
+        } else {
+            Self::Partial
+        }
+    }
+}
+
+/// Counts of operations; `total` is always the sum of the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Summary {
+    /// Operations in the batch.
+    pub total: usize,
+    /// Whose effect is installed.
+    pub successful: usize,
+    /// That failed by themselves.
+    pub failed: usize,
+    /// That did not take effect because of something else.
+    pub skipped: usize,
+    /// That have not ended.
+    pub pending: usize,
+}
+
+impl Summary {
+    /// Nothing has ended.
+    pub fn pending(total: usize) -> Self {
+        Self { total, pending: total, ..Self::default() }
+    }
+
+    /// Counts `outcome` as ended.
+    pub fn add(&mut self, outcome: &Outcome) {
+        self.pending = self.pending.saturating_sub(1);
+        match outcome {
+            Outcome::Completed { .. } => self.successful += 1,
+            Outcome::Failed { .. } => self.failed += 1,
+            Outcome::Skipped { .. } => self.skipped += 1,
+        }
+    }
+}
+
+/// Results moved out of the state item; immutable once written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Segment {
+    /// Position in execution order of its first result; also names its items.
+    #[serde(rename = "f")]
+    pub from: usize,
+    /// How many results it holds.
+    #[serde(rename = "n")]
+    pub count: usize,
+    /// The nonce of the attempt that wrote it; also names its items.
+    #[serde(rename = "x")]
+    pub nonce: String,
+    /// How many parts it is stored in.
+    #[serde(rename = "p")]
+    pub parts: usize,
+}
+
+/// Where the results of the operations before the cursor are: segments first, then what is inline.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Results {
+    /// In execution order.
+    pub segments: Vec<Segment>,
+    /// Packed results after the last segment; empty when there are none.
+    pub inline: Vec<u8>,
+}
+
+impl Results {
+    /// Position in execution order of the first inline result.
+    pub fn inline_from(&self) -> usize {
+        self.segments.last().map_or(0, |segment| segment.from + segment.count)
+    }
+}
+
+/// How far a batch has come. Every write of it is conditioned on `rev` as read: the one guard.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// Grows by one with each write.
+    pub rev: u64,
+    /// The head's seed: a state of another seed belongs to an older batch and counts as absent.
+    pub seed: String,
+    /// Where the batch stands.
+    pub status: Status,
+    /// The attempt that wrote it.
+    pub nonce: String,
+    /// Operations before this position in execution order have ended.
+    pub cursor: usize,
+    /// Counts.
+    pub summary: Summary,
+    /// When the first attempt began.
+    pub started: Timestamp,
+    /// When it was written.
+    pub updated: Timestamp,
+    /// Results of the operations before the cursor.
+    pub results: Results,
+}
+
+impl State {
+    /// When the batch ended, once it has.
+    pub fn completed(&self) -> Option<Timestamp> {
+        self.status.is_terminal().then_some(self.updated)
+    }
+
+    /// Whether it is the state of `head` and not of an older batch with the same id.
+    pub fn belongs_to(&self, head: &Head) -> bool {
+        self.seed == head.seed
+    }
+}

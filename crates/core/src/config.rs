@@ -1,0 +1,151 @@
+//! The settings of a function, read from its environment once, by `main` alone.
+
+use std::fmt;
+
+use crate::auth::Redacted;
+
+/// Names of the tables.
+#[derive(Debug, Clone)]
+pub struct Tables {
+    /// Batches, their states, operations and results.
+    pub batches: String,
+    /// Entity rows; empty in the status function, which has no right to them.
+    pub records: String,
+    /// Integer keys and API keys.
+    pub control: String,
+}
+
+/// Who issues the tokens that callers bring.
+#[derive(Debug, Clone)]
+pub struct Issuer {
+    /// The `iss` claim a token must have.
+    pub issuer: String,
+    /// The `aud` claim a token must have.
+    pub audience: String,
+    /// Where the issuer's keys are.
+    pub jwks_url: String,
+}
+
+/// How AWS is reached.
+#[derive(Debug, Clone)]
+pub struct Aws {
+    /// The region.
+    pub region: String,
+    /// The function's credentials; Lambda keeps them good for as long as the process lives.
+    pub access_key_id: String,
+    /// The secret of the credentials.
+    pub secret_access_key: Redacted<String>,
+    /// The session of the credentials, where they are temporary.
+    pub session_token: Option<Redacted<String>>,
+    /// Another endpoint for `DynamoDB`, on a laptop.
+    pub dynamodb_url: Option<String>,
+    /// Another endpoint for SQS, on a laptop.
+    pub sqs_url: Option<String>,
+}
+
+/// A setting that is missing or wrong; it stops the start by name.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SettingError {
+    /// The variable.
+    pub name: &'static str,
+    /// What is wrong with it.
+    pub reason: &'static str,
+}
+
+impl fmt::Display for SettingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "setting {} {}", self.name, self.reason)
+    }
+}
+
+impl std::error::Error for SettingError {}
+
+/// A look-up in the environment.
+pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+fn required(env: Env<'_>, name: &'static str) -> Result<String, SettingError> {
+    env(name).filter(|value| !value.is_empty()).ok_or(SettingError { name, reason: "is not set" })
+}
+
+/// The settings of a function.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// How AWS is reached.
+    pub aws: Aws,
+    /// The tables.
+    pub tables: Tables,
+    /// The batch queue, for functions that send to it.
+    pub queue_url: Option<String>,
+    /// The issuer, for functions that take calls.
+    pub issuer: Option<Issuer>,
+    /// The secret of page cursors, for functions that take calls.
+    pub cursor_key: Option<Redacted<String>>,
+    /// The least level logged.
+    pub log_level: String,
+}
+
+/// A function, by the settings it needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Function {
+    /// Takes POST calls.
+    Submit,
+    /// Takes queue messages.
+    Executor,
+    /// Takes GET calls.
+    Status,
+}
+
+impl Function {
+    /// The settings it does not start without. AWS sets its own (`AWS_*`).
+    pub fn settings(self) -> &'static [&'static str] {
+        match self {
+            Self::Submit => &[
+                "BATCHES_TABLE",
+                "RECORDS_TABLE",
+                "CONTROL_TABLE",
+                "QUEUE_URL",
+                "JWT_ISSUER",
+                "JWT_AUDIENCE",
+                "JWKS_URL",
+                "CURSOR_KEY",
+            ],
+            Self::Executor => &["BATCHES_TABLE", "RECORDS_TABLE", "CONTROL_TABLE", "QUEUE_URL"],
+            Self::Status => &["BATCHES_TABLE", "CONTROL_TABLE", "JWT_ISSUER", "JWT_AUDIENCE", "JWKS_URL", "CURSOR_KEY"],
+        }
+    }
+}
+
+impl Config {
+    /// Reads the settings `function` needs.
+    pub fn read(function: Function, env: Env<'_>) -> Result<Self, SettingError> {
+        let needs = |name: &str| function.settings().contains(&name);
+        let optional = |name: &str| env(name).filter(|value| !value.is_empty());
+        let issuer = Issuer {
+            issuer: optional("JWT_ISSUER").unwrap_or_default(),
+            audience: optional("JWT_AUDIENCE").unwrap_or_default(),
+            jwks_url: optional("JWKS_URL").unwrap_or_default(),
+        };
+        for name in function.settings() {
+            required(env, name)?;
+        }
+        Ok(Self {
+            aws: Aws {
+                region: required(env, "AWS_REGION")?,
+                access_key_id: required(env, "AWS_ACCESS_KEY_ID")?,
+                secret_access_key: Redacted::new(required(env, "AWS_SECRET_ACCESS_KEY")?),
+                session_token: optional("AWS_SESSION_TOKEN").map(Redacted::new),
+                dynamodb_url: optional("AWS_ENDPOINT_URL_DYNAMODB"),
+                sqs_url: optional("AWS_ENDPOINT_URL_SQS"),
+            },
+            tables: Tables {
+                batches: required(env, "BATCHES_TABLE")?,
+                records: optional("RECORDS_TABLE").unwrap_or_default(),
+                control: required(env, "CONTROL_TABLE")?,
+            },
+            queue_url: optional("QUEUE_URL").filter(|_| needs("QUEUE_URL")),
+            issuer: needs("JWT_ISSUER").then_some(issuer),
+            cursor_key: optional("CURSOR_KEY").filter(|_| needs("CURSOR_KEY")).map(Redacted::new),
+            log_level: optional("LOG_LEVEL").unwrap_or_else(|| "info".to_owned()),
+        })
+    }
+}

@@ -1,0 +1,7 @@
+//! The records contract: `POST /batch`.
+
+mod parse;
+mod respond;
+
+pub use parse::parse;
+pub use respond::{Room, batch, result, validation};

@@ -1,0 +1,387 @@
+//! The loop that reads what evaluation needs and commits what it gives, until the batch has ended or its time is over.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::action::Action as Write;
+use super::chunk::{Chunk, advance, checks, fold};
+use super::evaluate::{Job, Progress, Step, evaluate};
+use super::snapshot::{Need, Snapshot};
+use crate::batch::{Head, Results, Segment, State, Status, Summary, pack};
+use crate::limits::{Limits, MAX_ROUNDS};
+use crate::model::Model;
+use crate::operation::{Action, Code, Failure, Outcome};
+use crate::plan::Plan;
+use crate::plan::item_bytes;
+use crate::plan::{Key, RowKey};
+use crate::runtime::{Clock, Entropy, Timestamp};
+use crate::store::{Commit, Committing, Contents, Fault, Refusal, Store, TenantKey};
+
+/// Everything one execution of a batch works with.
+#[derive(Debug)]
+pub struct Run<'a> {
+    /// The store, bounded to the time of this call.
+    pub store: &'a Store,
+    /// The entities.
+    pub model: &'a Model,
+    /// What bounds one commit.
+    pub limits: &'a Limits,
+    /// The time.
+    pub clock: &'a Clock,
+    /// For nonces.
+    pub entropy: &'a Entropy,
+    /// No commit is begun after this.
+    pub until: Timestamp,
+    /// The batch.
+    pub head: &'a Head,
+}
+
+/// What a [`Run`] came to.
+#[derive(Debug)]
+pub struct Ran {
+    /// Where the batch stands; `None` when nothing was committed.
+    pub state: Option<State>,
+    /// In request order.
+    pub plan: Plan,
+    /// In execution order, of the operations that have ended.
+    pub outcomes: Vec<Outcome>,
+}
+
+impl Ran {
+    /// Whether the batch has ended.
+    pub fn ended(&self) -> bool {
+        self.state.as_ref().is_some_and(|state| state.status.is_terminal())
+    }
+}
+
+/// Runs the batch on from `state`. What it does is safe whoever else runs the same batch at the same time: each commit
+/// carries the state guard, and whoever loses adopts the winner's state and goes on from there.
+pub async fn run(run: &Run<'_>, state: Option<State>, contents: Contents) -> Result<Ran, Fault> {
+    let plan = Plan::ordered(contents.operations, run.head.order.clone());
+    let mut session = Session {
+        run,
+        plan: &plan,
+        keys: TenantKey::new(run.head.tenant()),
+        started: state.as_ref().map_or_else(|| run.clock.now(), |state| state.started),
+        state,
+        outcomes: contents.outcomes,
+        snapshot: Snapshot::default(),
+        decided: BTreeMap::new(),
+        rounds: 0,
+        most: run.limits.chunk_operations,
+        at_once: false,
+    };
+    while !session.ended() && run.clock.now() < run.until {
+        let steps = session.evaluate().await?;
+        session.commit_all(steps).await?;
+    }
+    let (state, outcomes) = (session.state, session.outcomes);
+    Ok(Ran { state, plan, outcomes })
+}
+
+struct Session<'a> {
+    run: &'a Run<'a>,
+    plan: &'a Plan,
+    keys: TenantKey,
+    started: Timestamp,
+    state: Option<State>,
+    outcomes: Vec<Outcome>,
+    snapshot: Snapshot,
+    decided: BTreeMap<usize, Failure>,
+    /// Attempts since the cursor last moved.
+    rounds: u32,
+    /// Operations in a chunk, at most; halved by contention.
+    most: usize,
+    /// Whether all that was read was read as of one moment.
+    at_once: bool,
+}
+
+/// Whether to go on with the steps at hand or to evaluate again.
+enum Next {
+    Continue,
+    Replan,
+}
+
+impl Session<'_> {
+    fn ended(&self) -> bool {
+        self.state.as_ref().is_some_and(|state| state.status.is_terminal())
+    }
+
+    fn atomic(&self) -> bool {
+        self.run.head.options.atomic
+    }
+
+    /// Evaluates what has not ended, reading what that takes: one read for each level of references.
+    async fn evaluate(&mut self) -> Result<Vec<Step>, Fault> {
+        loop {
+            let job = Job {
+                model: self.run.model,
+                plan: self.plan,
+                caller: &self.run.head.caller,
+                options: &self.run.head.options,
+                seed: &self.run.head.seed,
+                now: self.run.clock.now(),
+                decided: &self.decided,
+            };
+            match evaluate(&job, &self.snapshot, &self.outcomes) {
+                Progress::Ready(steps) => return Ok(steps),
+                Progress::Needs(needs) => self.load(needs).await?,
+            }
+        }
+    }
+
+    async fn load(&mut self, needs: Vec<Need>) -> Result<(), Fault> {
+        let store = self.run.store;
+        let first = self.snapshot.rows.is_empty() && self.snapshot.found.is_empty();
+        let only_rows = needs.iter().all(|need| matches!(need, Need::Row(_)));
+        let mut rows = BTreeSet::new();
+        let mut integers = BTreeMap::<String, Vec<usize>>::new();
+        for need in needs {
+            match need {
+                Need::Row(key) => {
+                    rows.insert(key);
+                }
+                Need::Search(search) => {
+                    let found = store.search(&self.keys, &search).await?;
+                    rows.extend(found.iter().filter(|key| !self.snapshot.rows.contains_key(key)).cloned());
+                    self.snapshot.found.insert(search, found);
+                }
+                Need::Integer(entity, operation) => integers.entry(entity).or_default().push(operation),
+            }
+        }
+        for (entity, operations) in integers {
+            let from = store.draw_integers(&self.keys, &entity, operations.len()).await?;
+            self.snapshot.integers.extend(operations.into_iter().zip(from..));
+        }
+        let rows: Vec<RowKey> = rows.into_iter().collect();
+        let read_only = self.plan.operations().iter().all(|operation| operation.action == Action::Read);
+        self.at_once = self.atomic() && read_only && first && only_rows && rows.len() <= self.run.limits.actions;
+        if self.at_once {
+            if let Some(found) = store.rows_at_once(&self.keys, &rows).await? {
+                self.snapshot.rows.extend(found);
+                return Ok(());
+            }
+            self.at_once = false;
+        }
+        if !rows.is_empty() {
+            self.snapshot.rows.extend(store.rows(&self.keys, &rows).await?);
+        }
+        Ok(())
+    }
+
+    /// Commits `steps` chunk by chunk, until they are done, the time is over, or something makes them untrue.
+    async fn commit_all(&mut self, mut steps: Vec<Step>) -> Result<(), Fault> {
+        while !steps.is_empty() && !self.ended() && self.run.clock.now() < self.run.until {
+            let failed = self.atomic() && steps.iter().any(|step| step.outcome.is_failed());
+            let (count, actions) = if self.atomic() {
+                (steps.len(), if failed { self.failure_checks(&steps) } else { self.atomic_actions(&steps) })
+            } else {
+                let count = Chunk::cut(&steps, self.run.limits, self.most).operations;
+                (count, fold(self.run.model, &self.snapshot, steps.iter().take(count)))
+            };
+            if let Some((operation, failure)) = self.too_large(&steps, &actions) {
+                self.decided.insert(operation, failure);
+                return Ok(());
+            }
+            let rest = steps.split_off(count);
+            match self.commit(&steps, actions, rest.is_empty()).await? {
+                Next::Continue => steps = rest,
+                Next::Replan => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    /// The writes of an all-or-nothing batch, and a check of each row it read and does not write.
+    fn atomic_actions(&self, steps: &[Step]) -> Vec<Write> {
+        let mut actions = fold(self.run.model, &self.snapshot, steps);
+        if self.at_once && actions.is_empty() {
+            return actions;
+        }
+        let reads =
+            steps.iter().flat_map(|step| &step.reads).filter(|key| matches!(key, Key::Row(_))).cloned().collect();
+        actions.extend(checks(&self.snapshot, &reads, &actions));
+        actions
+    }
+
+    /// Checks that what the failures rest on still holds: of every failed operation, or of the first ones that fit.
+    fn failure_checks(&self, steps: &[Step]) -> Vec<Write> {
+        if self.at_once {
+            return Vec::new();
+        }
+        let mut reads = BTreeSet::new();
+        for step in steps.iter().filter(|step| step.outcome.is_failed()) {
+            if !reads.is_empty() && reads.len() + step.reads.len() + 1 > self.run.limits.actions {
+                break;
+            }
+            reads.extend(step.reads.iter().cloned());
+        }
+        checks(&self.snapshot, &reads, &[])
+    }
+
+    /// The operation at which an all-or-nothing batch outgrows one transaction, and how that is told.
+    fn too_large(&self, steps: &[Step], actions: &[Write]) -> Option<(usize, Failure)> {
+        let limits = self.run.limits;
+        let bytes: usize = actions
+            .iter()
+            .map(|action| match action {
+                Write::WriteRow { fields: Some(fields), .. } => item_bytes(fields),
+                _ => 0,
+            })
+            .sum();
+        if !self.atomic() || (actions.len() < limits.actions && bytes <= limits.bytes) {
+            return None;
+        }
+        let fits = Chunk::cut(steps, &Limits { chunk_operations: steps.len(), ..*limits }, steps.len()).operations;
+        let operation = steps.get(fits).or(steps.last())?.operation;
+        let message = too_large_message(actions.len() + 1, bytes, limits);
+        Some((operation, Failure::new(Code::AtomicTooLarge, message)))
+    }
+
+    /// One commit: results and state, effects, all or nothing of it.
+    async fn commit(&mut self, steps: &[Step], actions: Vec<Write>, last: bool) -> Result<Next, Fault> {
+        let state = self.next_state(steps, last).await?;
+        let guard = self.state.as_ref().map(|state| state.rev);
+        let head = self.run.head;
+        if actions.is_empty() {
+            if self.run.store.put_state(&self.keys, head, guard, &state).await? {
+                self.moved(state, steps, actions);
+                return Ok(Next::Continue);
+            }
+            let stands = self.run.store.batch(&self.keys, &head.id).await?.and_then(|(_, state)| state);
+            return self.adopt(stands, state, (steps, actions)).await;
+        }
+        let committing = Committing { head, guard, state: &state, actions: &actions };
+        match self.run.store.commit(&self.keys, &committing).await? {
+            Commit::Done => {
+                self.moved(state, steps, actions);
+                Ok(Next::Continue)
+            }
+            Commit::Guard(stands) => self.adopt(*stands, state, (steps, actions)).await,
+            Commit::Refused(refusals) => {
+                let keys: Vec<Key> = refusals.iter().map(Refusal::key).collect();
+                refusals.into_iter().for_each(|refusal| self.snapshot.correct(refusal));
+                self.contended(steps, &keys);
+                Ok(Next::Replan)
+            }
+            Commit::Busy(keys) => {
+                self.most = (steps.len() / 2).max(1);
+                if self.contended(steps, &keys) {
+                    self.run.store.pause(self.rounds).await;
+                }
+                Ok(Next::Replan)
+            }
+            Commit::Invalid(keys) => {
+                self.invalid(steps, &keys);
+                Ok(Next::Replan)
+            }
+        }
+    }
+
+    /// The state after `steps`; results that have outgrown it are stored in parts first, which the commit points to.
+    async fn next_state(&self, steps: &[Step], last: bool) -> Result<State, Fault> {
+        let head = self.run.head;
+        let before = self.state.as_ref();
+        let nonce = self.run.entropy.hex32();
+        let mut summary = before.map_or_else(|| Summary::pending(head.total()), |state| state.summary);
+        steps.iter().for_each(|step| summary.add(&step.outcome));
+        let mut results = before.map_or_else(Results::default, |state| state.results.clone());
+        let from = results.inline_from();
+        let inline: Vec<&Outcome> =
+            self.outcomes.iter().skip(from).chain(steps.iter().map(|step| &step.outcome)).collect();
+        results.inline = pack(&inline)?;
+        if results.inline.len() > self.run.limits.inline_results {
+            let packed = std::mem::take(&mut results.inline);
+            let parts = self.run.store.put_results(&self.keys, head, (from, &nonce), &packed).await?;
+            results.segments.push(Segment { from, count: inline.len(), nonce: nonce.clone(), parts });
+        }
+        let failed = head.options.atomic && summary.failed > 0;
+        let status = match (last, failed) {
+            (false, _) => Status::Running,
+            (true, true) => Status::Failed,
+            (true, false) => Status::at_end(&summary),
+        };
+        Ok(State {
+            rev: before.map_or(1, |state| state.rev + 1),
+            seed: head.seed.clone(),
+            status,
+            nonce,
+            cursor: self.outcomes.len() + steps.len(),
+            summary,
+            started: self.started,
+            updated: self.run.clock.now(),
+            results,
+        })
+    }
+
+    fn moved(&mut self, state: State, steps: &[Step], actions: Vec<Write>) {
+        advance(&mut self.snapshot, actions);
+        self.outcomes.extend(steps.iter().map(|step| step.outcome.clone()));
+        self.state = Some(state);
+        self.rounds = 0;
+    }
+
+    /// Goes on from a state that somebody else wrote, or that our own commit did before its answer was lost.
+    async fn adopt(
+        &mut self,
+        stands: Option<State>,
+        ours: State,
+        (steps, actions): (&[Step], Vec<Write>),
+    ) -> Result<Next, Fault> {
+        let head = self.run.head;
+        let Some(stands) = stands.filter(|state| state.belongs_to(head)) else {
+            return Err(Fault::new("commit", "the guard failed and there is no state"));
+        };
+        if stands.nonce == ours.nonce {
+            self.moved(ours, steps, actions);
+            return Ok(Next::Continue);
+        }
+        self.outcomes = self.run.store.contents(&self.keys, head, Some(&stands)).await?.outcomes;
+        self.started = stands.started;
+        self.state = Some(stands);
+        self.snapshot = Snapshot::default();
+        self.at_once = false;
+        self.rounds = 0;
+        Ok(Next::Replan)
+    }
+
+    /// Counts a round lost to others; after [`MAX_ROUNDS`] the first operation in their way fails. True to try again.
+    fn contended(&mut self, steps: &[Step], keys: &[Key]) -> bool {
+        self.rounds += 1;
+        if self.rounds <= MAX_ROUNDS {
+            return true;
+        }
+        self.rounds = 0;
+        let touches = |step: &&Step| {
+            step.changes.iter().any(|change| keys.contains(&change.key()))
+                || step.reads.iter().any(|key| keys.contains(key))
+        };
+        if let Some(step) = steps.iter().find(touches).or(steps.first()) {
+            let message = format!("others kept changing what this operation touches, {MAX_ROUNDS} times in a row");
+            self.decided.insert(step.operation, Failure::new(Code::Conflict, message));
+        }
+        false
+    }
+
+    /// A transaction the store will never take: made smaller until the operation to blame is alone.
+    fn invalid(&mut self, steps: &[Step], keys: &[Key]) {
+        let blamed = |step: &&Step| step.changes.iter().any(|change| keys.contains(&change.key()));
+        let named = steps.iter().find(blamed);
+        if named.is_none() && steps.len() > 1 && !self.atomic() {
+            self.most = (steps.len() / 2).max(1);
+            return;
+        }
+        if let Some(step) = named.or(steps.first()) {
+            let message = "the store does not take this row: it is too large or holds a value it cannot keep";
+            self.decided.insert(step.operation, Failure::new(Code::ItemTooLarge, message));
+        }
+    }
+}
+
+/// The arithmetic of a batch that one transaction cannot hold.
+pub(crate) fn too_large_message(actions: usize, bytes: usize, limits: &Limits) -> String {
+    format!(
+        "an atomic batch is one transaction of at most {} actions and {} bytes; this one has {actions} actions \
+         (one for each row, unique value and parent it touches, and one for the batch itself) and {bytes} bytes",
+        limits.actions, limits.bytes
+    )
+}

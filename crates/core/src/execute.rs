@@ -1,0 +1,103 @@
+//! Running a batch: the one use case behind the inline path of submit and the queue path of the executor.
+
+use crate::app::App;
+use crate::batch::{Head, State};
+use crate::engine::{Ran, Run, run};
+use crate::limits::EXECUTOR_BUDGET_MS;
+use crate::queue::{Message, VERSION};
+use crate::runtime::Timestamp;
+use crate::store::{Contents, Fault, TenantKey};
+
+/// Runs the batch on from `state` until it has ended or `until` is near.
+pub async fn execute(
+    app: &App,
+    head: &Head,
+    state: Option<State>,
+    contents: Contents,
+    until: Timestamp,
+) -> Result<Ran, Fault> {
+    let begun = app.clock().now();
+    let store = app.store().until(until);
+    let (model, limits, clock, entropy) = (app.model(), app.limits(), app.clock(), app.entropy());
+    let ran = run(&Run { store: &store, model, limits, clock, entropy, until, head }, state, contents).await?;
+    let summary = ran.state.as_ref().map(|state| state.summary).unwrap_or_default();
+    tracing::info!(
+        batch.id = %head.id,
+        batch.status = ran.state.as_ref().map_or("pending", |state| state.status.as_str()),
+        batch.operations = head.total(),
+        batch.successful = summary.successful,
+        batch.failed = summary.failed,
+        batch.skipped = summary.skipped,
+        duration_ms = app.clock().now().since_ms(begun),
+        "batch executed"
+    );
+    Ok(ran)
+}
+
+/// What to do with a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handled {
+    /// Its work is done, or handed on, or there is none.
+    Done,
+    /// Deliver it again.
+    Again,
+}
+
+/// Works on one queue message. Acknowledged only when the batch has ended, is gone, or a continuation was accepted.
+pub async fn handle(app: &App, body: &str, deadline: Timestamp) -> Handled {
+    let message = match read(body) {
+        Reading::Message(message) => message,
+        Reading::Tick => return Handled::Done,
+        Reading::Unreadable(reason) => {
+            tracing::error!(reason, "message cannot be read; it will end in the dead-letter queue");
+            return Handled::Again;
+        }
+    };
+    match resume(app, &message, deadline).await {
+        Ok(handled) => handled,
+        Err(fault) => {
+            tracing::error!(batch.id = %message.batch_id, error = %fault, "execution failed; it will be tried again");
+            Handled::Again
+        }
+    }
+}
+
+async fn resume(app: &App, message: &Message, deadline: Timestamp) -> Result<Handled, Fault> {
+    let until = deadline.min(app.clock().now().plus_ms(EXECUTOR_BUDGET_MS));
+    let store = app.store().until(until);
+    let keys = TenantKey::new(&message.tenant);
+    let Some((head, state)) = store.batch(&keys, &message.batch_id).await? else {
+        tracing::warn!(batch.id = %message.batch_id, "no such batch; the message is dropped");
+        return Ok(Handled::Done);
+    };
+    if state.as_ref().is_some_and(|state| state.status.is_terminal()) {
+        return Ok(Handled::Done);
+    }
+    let contents = store.contents(&keys, &head, state.as_ref()).await?;
+    if execute(app, &head, state, contents, until).await?.ended() {
+        return Ok(Handled::Done);
+    }
+    let Some(queue) = app.queue() else { return Ok(Handled::Again) };
+    queue.send(message, deadline).await?;
+    Ok(Handled::Done)
+}
+
+enum Reading {
+    Message(Message),
+    /// The scheduled event of the minute rule.
+    Tick,
+    Unreadable(&'static str),
+}
+
+fn read(body: &str) -> Reading {
+    let Ok(value) = serde_json::from_str::<serde_json::Value>(body) else {
+        return Reading::Unreadable("not JSON");
+    };
+    if value["source"] == "aws.events" && value["detail-type"] == "Scheduled Event" {
+        return Reading::Tick;
+    }
+    if value["v"] != VERSION {
+        return Reading::Unreadable("a version this one does not know");
+    }
+    serde_json::from_value(value).map_or(Reading::Unreadable("not a message of ours"), Reading::Message)
+}

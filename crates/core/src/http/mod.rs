@@ -1,0 +1,126 @@
+//! HTTP: routes, headers and bodies. The only place that turns what happened into status codes.
+
+mod body;
+mod prefer;
+mod reads;
+mod reply;
+mod route;
+mod writes;
+
+pub use reply::{Reply, Response};
+pub use route::{ROUTES, Route};
+
+use http::HeaderMap;
+
+use crate::app::App;
+use crate::auth::{Caller, Credential, CredentialError, Refused};
+use crate::config::Function;
+use crate::operation::Code;
+
+/// A request as a function hands it over.
+#[derive(Debug)]
+pub struct Request {
+    /// The method's word.
+    pub method: String,
+    /// The path without the stage.
+    pub path: String,
+    /// What stands before the path outside: the stage, or nothing.
+    pub base_path: String,
+    /// Query parameters, decoded, in order.
+    pub query: Vec<(String, String)>,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// The body, no longer base64.
+    pub body: Vec<u8>,
+    /// Names the call in logs and error bodies.
+    pub request_id: String,
+}
+
+impl Request {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The last value of a query parameter.
+    fn parameter(&self, name: &str) -> Option<&str> {
+        self.query.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Answers a call to `function`. Whatever the request holds, there is an answer.
+pub async fn handle(app: &App, function: Function, request: &Request) -> Response {
+    let begun = app.clock().now();
+    let reply = match Route::find(&request.method, &request.path) {
+        Some(route) if route.function() == function => dispatch(app, route, request).await,
+        _ => {
+            let message = format!("there is no route {} {}", shorten(&request.method), shorten(&request.path));
+            Reply::error(Code::RouteNotFound, message)
+        }
+    };
+    let response = reply.respond(request);
+    tracing::info!(
+        request.id = %request.request_id,
+        http.method = %shorten(&request.method),
+        http.status = response.status,
+        duration_ms = app.clock().now().since_ms(begun),
+        "request answered"
+    );
+    response
+}
+
+fn shorten(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(128).collect()
+}
+
+async fn dispatch(app: &App, route: Route, request: &Request) -> Reply {
+    if route == Route::Health {
+        return reads::health();
+    }
+    let caller = match authenticate(app, request).await {
+        Ok(caller) => caller,
+        Err(reply) => return reply,
+    };
+    match route {
+        Route::Submit => writes::submit(app, &caller, request).await,
+        Route::Plan => writes::plan(app, &caller, request),
+        Route::Batches => reads::batches(app, &caller, request).await,
+        Route::Batch(id) => reads::batch(app, &caller, &id).await,
+        Route::Results(id) => reads::results(app, &caller, &id, request).await,
+        Route::Capabilities => reads::capabilities(app),
+        Route::Health => reads::health(),
+    }
+}
+
+async fn authenticate(app: &App, request: &Request) -> Result<Caller, Reply> {
+    let unauthenticated =
+        |message: &str| Reply::error(Code::Unauthenticated, message).header("WWW-Authenticate", "Bearer");
+    let credential = Credential::from_headers(request.header("authorization"), request.header("x-api-key"));
+    let credential = credential.map_err(|error| match error {
+        CredentialError::Missing => {
+            unauthenticated("send a credential: Authorization: Bearer <token or API key>, or X-API-Key: <API key>")
+        }
+        CredentialError::Conflicting => Reply::error(
+            Code::ConflictingCredentials,
+            "Authorization and X-API-Key hold different credentials; send one of them",
+        ),
+        CredentialError::Malformed => {
+            unauthenticated("the credential is not well formed: send Authorization: Bearer <token or API key>")
+        }
+    })?;
+    let Some(authenticator) = app.authenticator() else {
+        return Err(Reply::error(Code::NotStarted, "credentials cannot be checked now; nothing was run"));
+    };
+    let now = app.clock().now();
+    let store = app.store().until(now.plus_ms(5_000));
+    authenticator.authenticate(&store, &credential, now).await.map_err(|refused| match refused {
+        Refused::InvalidCredential(reason) => {
+            tracing::info!(request.id = %request.request_id, reason, "credential refused");
+            unauthenticated("the credential is not valid: it is unknown, expired, or not made for this service")
+        }
+        Refused::Unavailable(reason) => {
+            tracing::error!(request.id = %request.request_id, reason, "credential not checked");
+            Reply::error(Code::NotStarted, "credentials cannot be checked now; nothing was run")
+                .header("Retry-After", "2")
+        }
+    })
+}

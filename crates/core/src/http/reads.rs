@@ -1,0 +1,176 @@
+//! `GET` routes.
+
+use serde_json::{Value, json};
+
+use super::{Reply, Request};
+use crate::app::App;
+use crate::auth::Caller;
+use crate::batch::{BatchId, Dialect, Head, State, Status};
+use crate::dialect::native;
+use crate::limits;
+use crate::operation::{Action, Code};
+use crate::status::{self, Filter};
+
+pub(super) fn health() -> Reply {
+    Reply::told(200, json!({ "status": "ok" }))
+}
+
+pub(super) fn capabilities(app: &App) -> Reply {
+    let actions: Vec<&str> = Action::ALL.into_iter().map(Action::as_str).collect();
+    let dialects: Vec<&str> = Dialect::ALL.into_iter().map(Dialect::as_str).collect();
+    let entities: Vec<&str> = app.model().entities().map(|entity| entity.name.as_str()).collect();
+    Reply::told(
+        200,
+        json!({
+            "dialects": dialects,
+            "actions": actions,
+            "entities": entities,
+            "limits": {
+                "operations": limits::MAX_OPERATIONS,
+                "bodyBytes": limits::MAX_BODY_BYTES,
+                "expandedBodyBytes": limits::MAX_EXPANDED_BYTES,
+                "bodyDepth": limits::MAX_DEPTH,
+                "responseBytes": limits::MAX_RESPONSE_BYTES,
+                "idempotencyKeyLength": limits::MAX_IDEMPOTENCY_KEY,
+                "referenceLength": limits::MAX_REFERENCE,
+                "idBytes": limits::MAX_ID_BYTES,
+                "referencesPerOperation": limits::MAX_REFERENCES_PER_OPERATION,
+                "substitutedBytesPerOperation": limits::MAX_SUBSTITUTED_PER_OPERATION,
+                "substitutedBytesPerBatch": limits::MAX_SUBSTITUTED_PER_BATCH,
+                "rowBytes": limits::MAX_ITEM_BYTES,
+                "resultBytesPerOperation": limits::MAX_RESULT_BYTES,
+                "resultBytesPerBatch": limits::MAX_RESULTS_BYTES,
+                "readLimit": limits::MAX_READ_LIMIT,
+                "defaultReadLimit": limits::DEFAULT_READ_LIMIT,
+                "scannedRows": limits::MAX_SCANNED_ROWS,
+                "timeoutMs": limits::MAX_TIMEOUT_MS,
+                "defaultTimeoutMs": limits::DEFAULT_TIMEOUT_MS,
+                "maxRetries": limits::MAX_RETRIES,
+                "inlineMs": limits::INLINE_BUDGET_MS,
+                "atomicActions": app.limits().actions,
+                "atomicBytes": app.limits().bytes,
+                "retentionMs": limits::RETENTION_MS,
+                "pageSize": limits::MAX_PAGE,
+            },
+        }),
+    )
+}
+
+/// The batch at `id`, if the caller may see it; what it may not see is not there.
+async fn seen(app: &App, caller: &Caller, id: &str, request_id: &str) -> Result<(Head, Option<State>), Reply> {
+    let missing = || Reply::error(Code::NotFound, "there is no such batch");
+    let id = BatchId::parse(id).ok_or_else(missing)?;
+    match status::batch(app, caller, &id).await {
+        Ok(found) => found.ok_or_else(missing),
+        Err(fault) => Err(Reply::fault(&fault, request_id)),
+    }
+}
+
+pub(super) async fn batch(app: &App, caller: &Caller, id: &str) -> Reply {
+    match seen(app, caller, id, "").await {
+        Ok((head, state)) => Reply::told(200, native::batch(&head, state.as_ref())),
+        Err(reply) => reply,
+    }
+}
+
+pub(super) async fn results(app: &App, caller: &Caller, id: &str, request: &Request) -> Reply {
+    let (head, state) = match seen(app, caller, id, &request.request_id).await {
+        Ok(seen) => seen,
+        Err(reply) => return reply,
+    };
+    let wanted = match request.parameter("status") {
+        None => None,
+        Some(word @ ("completed" | "failed" | "skipped" | "pending")) => Some(word),
+        Some(_) => return wrong("status", "must be completed, failed, skipped or pending"),
+    };
+    let scope = format!("{}#results#{}#{}", caller.tenant(), head.id, wanted.unwrap_or("all"));
+    let (limit, place) = match page(app, request, &scope, limits::MAX_PAGE) {
+        Ok(page) => page,
+        Err(reply) => return reply,
+    };
+    let from = place.and_then(|place| place.parse().ok()).unwrap_or(0_usize);
+    let results = match status::results(app, &head, state.as_ref()).await {
+        Ok(results) => results,
+        Err(fault) => return Reply::fault(&fault, &request.request_id),
+    };
+    let matching = results.outcomes.iter().enumerate().skip(from).filter(|(_, outcome)| {
+        let word = outcome.as_ref().map_or("pending", |outcome| outcome.word());
+        wanted.is_none_or(|wanted| wanted == word)
+    });
+    let (mut data, mut bytes, mut next) = (Vec::new(), 0, None);
+    for (index, outcome) in matching {
+        let told = native::result(&results.plan, index, outcome.as_ref());
+        // Quotes are escaped once more on the way out, which at most doubles a text.
+        bytes += 2 * told.to_string().len();
+        if data.len() == limit || (bytes > limits::MAX_RESPONSE_BYTES && !data.is_empty()) {
+            next = Some(index.to_string());
+            break;
+        }
+        data.push(told);
+    }
+    paged(app, data, next.as_deref(), &scope)
+}
+
+pub(super) async fn batches(app: &App, caller: &Caller, request: &Request) -> Reply {
+    let mut filter = Filter { reference: request.parameter("reference").map(str::to_owned), ..Filter::default() };
+    if let Some(word) = request.parameter("status") {
+        filter.status = native::status(word);
+        if filter.status.is_none() {
+            let words: Vec<&str> = Status::ALL.into_iter().map(native::word).collect();
+            return wrong("status", &format!("must be one of {}", words.join(", ")));
+        }
+    }
+    if let Some(word) = request.parameter("dialect") {
+        filter.dialect = Dialect::parse(word);
+        if filter.dialect.is_none() {
+            let words: Vec<&str> = Dialect::ALL.into_iter().map(Dialect::as_str).collect();
+            return wrong("dialect", &format!("must be one of {}", words.join(", ")));
+        }
+    }
+    let scope = format!(
+        "{}#batches#{}#{}#{:?}",
+        caller.tenant(),
+        caller.subject(),
+        caller.is_admin(),
+        (&filter.status, &filter.dialect, &filter.reference)
+    );
+    let (limit, place) = match page(app, request, &scope, limits::MAX_PAGE) {
+        Ok(page) => page,
+        Err(reply) => return reply,
+    };
+    match status::batches(app, caller, &filter, limit, place.as_deref()).await {
+        Ok(page) => {
+            let data = page.batches.iter().map(|(head, state)| native::batch(head, state.as_ref())).collect();
+            paged(app, data, page.next.as_deref(), &scope)
+        }
+        Err(fault) => Reply::fault(&fault, &request.request_id),
+    }
+}
+
+/// `limit` and the place in `cursor`.
+fn page(app: &App, request: &Request, scope: &str, most: usize) -> Result<(usize, Option<String>), Reply> {
+    let limit = match request.parameter("limit") {
+        None => limits::DEFAULT_PAGE,
+        Some(text) => match text.parse() {
+            Ok(limit) if (1..=most).contains(&limit) => limit,
+            _ => return Err(wrong("limit", &format!("must be a whole number from 1 to {most}"))),
+        },
+    };
+    let place = match request.parameter("cursor") {
+        None => None,
+        Some(cursor) => match app.cursor_key().and_then(|key| key.open(scope, cursor)) {
+            Some(place) => Some(place),
+            None => return Err(wrong("cursor", "must be a nextCursor of this very listing, with the same filters")),
+        },
+    };
+    Ok((limit, place))
+}
+
+fn paged(app: &App, data: Vec<Value>, next: Option<&str>, scope: &str) -> Reply {
+    let cursor = next.and_then(|place| app.cursor_key().map(|key| key.seal(scope, place)));
+    Reply::told(200, json!({ "data": data, "hasMore": cursor.is_some(), "nextCursor": cursor }))
+}
+
+fn wrong(parameter: &str, reason: &str) -> Reply {
+    Reply::error(Code::InvalidParameter, format!("{parameter} {reason}")).details(json!({ "parameter": parameter }))
+}

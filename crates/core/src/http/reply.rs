@@ -1,0 +1,140 @@
+//! Answers: what is told, and in which of the error shapes.
+
+use serde_json::{Value, json};
+
+use super::Request;
+use crate::dialect::native;
+use crate::operation::{Code, Problem};
+use crate::store::Fault;
+use crate::submit::{Refusal, Rejection};
+
+/// An answer as text, for a function to hand back.
+#[derive(Debug)]
+pub struct Response {
+    /// HTTP status.
+    pub status: u16,
+    /// Header names and values.
+    pub headers: Vec<(&'static str, String)>,
+    /// JSON text.
+    pub body: String,
+}
+
+/// An answer before its shape is chosen.
+#[derive(Debug)]
+pub struct Reply {
+    status: u16,
+    headers: Vec<(&'static str, String)>,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    Told(Value),
+    Error { code: Code, message: String, details: Option<Value>, problems: Vec<Problem> },
+}
+
+impl Reply {
+    /// Tells `body`.
+    pub fn told(status: u16, body: Value) -> Self {
+        Self { status, headers: Vec::new(), content: Content::Told(body) }
+    }
+
+    /// Tells an error.
+    pub fn error(code: Code, message: impl Into<String>) -> Self {
+        let content = Content::Error { code, message: message.into(), details: None, problems: Vec::new() };
+        Self { status: code.http_status(), headers: Vec::new(), content }
+    }
+
+    /// With a header. A value that is no header text is left out.
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// With details of the error.
+    #[must_use]
+    pub fn details(mut self, given: Value) -> Self {
+        if let Content::Error { details, .. } = &mut self.content {
+            *details = Some(given);
+        }
+        self
+    }
+
+    /// With the problems of the error.
+    #[must_use]
+    pub fn problems(mut self, given: Vec<Problem>) -> Self {
+        if let Content::Error { problems, .. } = &mut self.content {
+            *problems = given;
+        }
+        self
+    }
+
+    /// The answer in the shape that `request` accepts.
+    pub fn respond(self, request: &Request) -> Response {
+        let as_problem = request.header("accept").is_some_and(|accept| accept.contains("application/problem+json"));
+        let mut headers = self.headers;
+        let (content_type, body) = match self.content {
+            Content::Told(body) => ("application/json", body),
+            Content::Error { code, message, details, problems } if as_problem => {
+                let told: Vec<Value> = problems.iter().map(native::problem).collect();
+                let body = json!({
+                    "type": format!("urn:batch:error:{code}"),
+                    "title": code.suggestion(),
+                    "status": self.status,
+                    "detail": message,
+                    "instance": format!("urn:request:{}", request.request_id),
+                    "code": code.as_str(),
+                    "details": details.unwrap_or_else(|| json!({})),
+                    "errors": told,
+                    "requestId": request.request_id,
+                });
+                ("application/problem+json", body)
+            }
+            Content::Error { code, message, details, problems } => {
+                ("application/json", native::error(code, &message, details, &problems, &request.request_id))
+            }
+        };
+        headers.push(("Content-Type", content_type.to_owned()));
+        headers.push(("Cache-Control", "no-store".to_owned()));
+        Response { status: self.status, headers, body: body.to_string() }
+    }
+}
+
+impl From<Rejection> for Reply {
+    fn from(rejection: Rejection) -> Self {
+        let first = rejection.problems.first().and_then(|problem| problem.operation.clone());
+        let reply = Self::error(rejection.code, rejection.message).problems(rejection.problems);
+        match first {
+            Some((index, id)) => reply.details(json!({ "operation": index, "operationId": id.as_str() })),
+            None => reply,
+        }
+    }
+}
+
+impl Reply {
+    /// The answer for a submission that was not taken in.
+    pub(super) fn refused(refusal: Refusal, request_id: &str) -> Self {
+        match refusal {
+            Refusal::Rejected(rejection) => rejection.into(),
+            Refusal::NotStarted(fault) => {
+                tracing::error!(request.id = request_id, error = %fault, "batch not accepted");
+                Self::error(Code::NotStarted, "the batch was not accepted and nothing ran; send it again in a moment")
+                    .header("Retry-After", "2")
+            }
+            Refusal::Unknown(fault) => {
+                tracing::error!(request.id = request_id, error = %fault, "outcome unknown");
+                let message =
+                    "the outcome is not known; send the same request with the same Idempotency-Key to learn it";
+                Self::error(Code::OutcomeUnknown, message).header("Retry-After", "2")
+            }
+        }
+    }
+
+    /// The answer for a read that failed.
+    pub(super) fn fault(fault: &Fault, request_id: &str) -> Self {
+        tracing::error!(request.id = request_id, error = %fault, "read failed");
+        Self::error(Code::Internal, "something went wrong on our side; send the request again")
+            .header("Retry-After", "2")
+    }
+}

@@ -1,0 +1,80 @@
+//! The routes, in one table.
+
+use crate::batch::BatchId;
+use crate::config::Function;
+
+/// Where a request goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Route {
+    /// Take a batch in.
+    Submit,
+    /// Say what a batch would do.
+    Plan,
+    /// List batches.
+    Batches,
+    /// Tell of one batch; the text where its id stands.
+    Batch(String),
+    /// Tell the results of one batch.
+    Results(String),
+    /// Tell the limits.
+    Capabilities,
+    /// Tell that the service is up.
+    Health,
+}
+
+/// Method, path as `openapi.yaml` writes it, and the function that answers.
+pub const ROUTES: [(&str, &str, Function); 7] = [
+    ("POST", "/batch", Function::Submit),
+    ("POST", "/batch/plan", Function::Submit),
+    ("GET", "/batches", Function::Status),
+    ("GET", "/batches/{batchId}", Function::Status),
+    ("GET", "/batches/{batchId}/results", Function::Status),
+    ("GET", "/capabilities", Function::Status),
+    ("GET", "/health", Function::Status),
+];
+
+impl Route {
+    /// The route of a request; `None` when there is none. A trailing slash makes no difference.
+    pub fn find(method: &str, path: &str) -> Option<Self> {
+        let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+        Some(match (method, parts.as_slice()) {
+            ("POST", ["batch"]) => Self::Submit,
+            ("POST", ["batch", "plan"]) => Self::Plan,
+            ("GET", ["batches"]) => Self::Batches,
+            ("GET", ["batches", id]) => Self::Batch((*id).to_owned()),
+            ("GET", ["batches", id, "results"]) => Self::Results((*id).to_owned()),
+            ("GET", ["capabilities"]) => Self::Capabilities,
+            ("GET", ["health"]) => Self::Health,
+            _ => return None,
+        })
+    }
+
+    /// The function that answers it.
+    pub fn function(&self) -> Function {
+        match self {
+            Self::Submit | Self::Plan => Function::Submit,
+            Self::Batches | Self::Batch(_) | Self::Results(_) | Self::Capabilities | Self::Health => Function::Status,
+        }
+    }
+}
+
+/// Where a batch is told of, under the stage.
+pub(super) fn location(base_path: &str, id: &BatchId) -> String {
+    format!("{base_path}/batches/{id}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_declared_route_is_found_and_goes_to_its_function() {
+        for (method, path, function) in ROUTES {
+            let route = Route::find(method, &path.replace("{batchId}", "batch_1"));
+            assert_eq!(route.map(|route| route.function()), Some(function), "{method} {path}");
+        }
+        assert_eq!(Route::find("GET", "/batch"), None);
+        assert_eq!(Route::find("DELETE", "/batches/x"), None);
+        assert_eq!(Route::find("GET", "/batches/x/results/y"), None);
+    }
+}

@@ -1,0 +1,196 @@
+//! JSON at the edge: exact numbers, bounded depth, one canonical form.
+
+use std::fmt;
+
+use serde_json::{Map, Number, Value};
+use sha2::{Digest, Sha256};
+
+use crate::decimal;
+use crate::limits::MAX_DEPTH;
+use crate::runtime::hex;
+
+/// A JSON object, in the order its fields were given.
+pub type Object = Map<String, Value>;
+
+/// Why a body is not JSON this service takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JsonError {
+    /// Not JSON at all; the parser's own words, with line and column.
+    Syntax(String),
+    /// Nested deeper than [`MAX_DEPTH`]; where.
+    TooDeep(String),
+    /// A number that 38 digits cannot hold; where.
+    Inexact(String),
+}
+
+impl fmt::Display for JsonError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Syntax(reason) => write!(f, "the body is not valid JSON: {reason}"),
+            Self::TooDeep(_) => write!(f, "nested more than {MAX_DEPTH} levels deep"),
+            Self::Inexact(_) => f.write_str(
+                "a number needs more than 38 digits or an exponent beyond 125; send it as a string to keep it exactly",
+            ),
+        }
+    }
+}
+
+impl JsonError {
+    /// JSON pointer to the place, where the text could be read that far.
+    pub fn pointer(&self) -> &str {
+        match self {
+            Self::Syntax(_) => "",
+            Self::TooDeep(pointer) | Self::Inexact(pointer) => pointer,
+        }
+    }
+}
+
+/// Parses `text`; every number comes out in canonical form (`1.0` is `1`, `1e2` is `100`), as the store gives it back.
+pub fn parse(text: &[u8]) -> Result<Value, JsonError> {
+    let mut value: Value = serde_json::from_slice(text).map_err(|error| JsonError::Syntax(error.to_string()))?;
+    normalise(&mut value, &mut String::new(), 0)?;
+    Ok(value)
+}
+
+fn normalise(value: &mut Value, pointer: &mut String, depth: usize) -> Result<(), JsonError> {
+    let is_container = value.is_array() || value.is_object();
+    if is_container && depth >= MAX_DEPTH {
+        return Err(JsonError::TooDeep(pointer.clone()));
+    }
+    let len = pointer.len();
+    match value {
+        Value::Number(number) => {
+            *number = exact(number).ok_or_else(|| JsonError::Inexact(pointer.clone()))?;
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter_mut().enumerate() {
+                pointer.push('/');
+                pointer.push_str(&index.to_string());
+                normalise(item, pointer, depth + 1)?;
+                pointer.truncate(len);
+            }
+        }
+        Value::Object(fields) => {
+            for (name, item) in fields.iter_mut() {
+                push_token(pointer, name);
+                normalise(item, pointer, depth + 1)?;
+                pointer.truncate(len);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
+    Ok(())
+}
+
+fn exact(number: &Number) -> Option<Number> {
+    let text = decimal::canonical(number.as_str()).ok()?;
+    Some(Number::from_string_unchecked(text))
+}
+
+/// A JSON number from text that is already canonical.
+pub fn number(canonical: &str) -> Value {
+    Value::Number(Number::from_string_unchecked(canonical.to_owned()))
+}
+
+/// Appends one reference token to a JSON pointer, escaped as RFC 6901 says.
+pub fn push_token(pointer: &mut String, token: &str) {
+    pointer.push('/');
+    for c in token.chars() {
+        match c {
+            '~' => pointer.push_str("~0"),
+            '/' => pointer.push_str("~1"),
+            c => pointer.push(c),
+        }
+    }
+}
+
+/// `pointer` with `token` appended.
+pub fn child(pointer: &str, token: &str) -> String {
+    let mut out = pointer.to_owned();
+    push_token(&mut out, token);
+    out
+}
+
+/// The canonical text of a value: compact, object keys sorted, numbers as [`parse`] leaves them. Equal values, whatever
+/// the order their fields came in, have equal text.
+pub fn canonical(value: &Value) -> String {
+    let mut out = String::new();
+    write_canonical(value, &mut out);
+    out
+}
+
+fn write_canonical(value: &Value, out: &mut String) {
+    match value {
+        Value::Array(items) => {
+            out.push('[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                write_canonical(item, out);
+            }
+            out.push(']');
+        }
+        Value::Object(fields) => {
+            let mut names: Vec<&String> = fields.keys().collect();
+            names.sort_unstable();
+            out.push('{');
+            for (index, name) in names.into_iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                out.push_str(&Value::String(name.clone()).to_string());
+                out.push(':');
+                write_canonical(&fields[name], out);
+            }
+            out.push('}');
+        }
+        scalar => out.push_str(&scalar.to_string()),
+    }
+}
+
+/// SHA-256 of `bytes`, in hex.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+/// The words for a value's type that an error message uses.
+pub fn type_name(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_exact_to_38_digits_and_canonical() {
+        let big = "12345678901234567890123456789012345678";
+        assert_eq!(parse(big.as_bytes()).unwrap().to_string(), big);
+        assert_eq!(parse(b"[1.0, 1e2, -0]").unwrap().to_string(), "[1,100,0]");
+        let error = parse(br#"{"a":[{"b/c":123456789012345678901234567890123456789}]}"#).unwrap_err();
+        assert_eq!(error, JsonError::Inexact("/a/0/b~1c".into()));
+    }
+
+    #[test]
+    fn depth_is_bounded_at_the_limit() {
+        let nested = |n: usize| format!("{}{}", "[".repeat(n), "]".repeat(n));
+        assert!(parse(nested(MAX_DEPTH).as_bytes()).is_ok());
+        assert!(matches!(parse(nested(MAX_DEPTH + 1).as_bytes()), Err(JsonError::TooDeep(_))));
+        assert!(matches!(parse(nested(100_000).as_bytes()), Err(JsonError::Syntax(_))));
+    }
+
+    #[test]
+    fn equal_values_have_equal_canonical_text() {
+        let a = parse(br#"{"b":1.50,"a":{"y":[],"x":"\u00e9"}}"#).unwrap();
+        let b = parse(r#"{"a":{"x":"é","y":[]},"b":1.5}"#.as_bytes()).unwrap();
+        assert_eq!(canonical(&a), canonical(&b));
+    }
+}

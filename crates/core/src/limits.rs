@@ -1,0 +1,91 @@
+//! Every number the service holds itself to, and why it is what it is.
+
+use serde::Serialize;
+
+/// Operations in one batch. The contract's own number.
+pub const MAX_OPERATIONS: usize = 100;
+/// Bytes of a request body as sent. A Lambda takes 6 MB a call and the gateway hands bodies over as base64 (x 4/3):
+/// 6 MB * 3/4 = 4.5 MB.
+pub const MAX_BODY_BYTES: usize = 4_500_000;
+/// Bytes of an `application/gzip` body once expanded.
+pub const MAX_EXPANDED_BYTES: usize = 10_000_000;
+/// Nesting of a request body. `DynamoDB` allows 32 levels in an item.
+pub const MAX_DEPTH: usize = 32;
+/// Bytes of one answer after JSON escaping: Lambda's 6 MB less headers and the event's own envelope.
+pub const MAX_RESPONSE_BYTES: usize = 5_000_000;
+/// Length of an `Idempotency-Key`, in characters.
+pub const MAX_IDEMPOTENCY_KEY: usize = 255;
+/// Length of `options.reference`, in characters; it becomes part of a key.
+pub const MAX_REFERENCE: usize = 255;
+/// Bytes of a primary key's text: a `DynamoDB` partition key holds 2,048 with our prefix.
+pub const MAX_ID_BYTES: usize = 1_024;
+/// References in one operation.
+pub const MAX_REFERENCES_PER_OPERATION: usize = 100;
+/// Bytes that references may put into one operation.
+pub const MAX_SUBSTITUTED_PER_OPERATION: usize = 64 * 1024;
+/// Bytes that references may put into all operations of a batch.
+pub const MAX_SUBSTITUTED_PER_BATCH: usize = 1024 * 1024;
+/// Bytes of one `DynamoDB` item.
+pub const MAX_ITEM_BYTES: usize = 400 * 1024;
+/// Bytes of one operation's result.
+pub const MAX_RESULT_BYTES: usize = 1024 * 1024;
+/// Bytes of all results of a batch.
+pub const MAX_RESULTS_BYTES: usize = 4 * 1024 * 1024;
+/// Rows a read returns when it names no `limit`.
+pub const DEFAULT_READ_LIMIT: usize = 50;
+/// Rows a read returns at most.
+pub const MAX_READ_LIMIT: usize = 200;
+/// Rows a read may look at when no index serves it, or after an index has.
+pub const MAX_SCANNED_ROWS: usize = 1_000;
+/// `offset` of a read: what is skipped has been looked at.
+pub const MAX_READ_OFFSET: usize = MAX_SCANNED_ROWS;
+/// `options.timeout`, milliseconds.
+pub const DEFAULT_TIMEOUT_MS: u64 = 30_000;
+/// `options.timeout` at most, milliseconds.
+pub const MAX_TIMEOUT_MS: u64 = 60_000;
+/// `options.max_retries` at most.
+pub const MAX_RETRIES: u64 = 3;
+/// How long a batch is kept after it was made: 30 days.
+pub const RETENTION_MS: i64 = 30 * 24 * 3_600_000;
+/// How much longer its state, operations and results live than its head: TTL deletes in no order, and a head whose
+/// state is gone would look as if it had not begun.
+pub const REMAINS_MS: i64 = 7 * 24 * 3_600_000;
+/// How long a deleted row's version is remembered: 30 days.
+pub const TOMBSTONE_MS: i64 = 30 * 24 * 3_600_000;
+/// Age at which a replay of an unfinished background batch sends its message again, milliseconds.
+pub const REPLAY_RESEND_MS: i64 = 5_000;
+/// Inline execution of a call ends here at the latest: the gateway cuts at 29 s.
+pub const INLINE_BUDGET_MS: i64 = 20_000;
+/// An executor call works this long before it hands on: its function ends after 60 s.
+pub const EXECUTOR_BUDGET_MS: i64 = 50_000;
+/// Batches or results on a page.
+pub const MAX_PAGE: usize = 100;
+/// Batches or results on a page that names no `limit`.
+pub const DEFAULT_PAGE: usize = 20;
+/// Batches a filtered listing looks at before it answers a short page.
+pub const MAX_PAGE_SCANNED: usize = 500;
+/// Rounds of planning again after a conflict before an operation fails `CONFLICT`.
+pub const MAX_ROUNDS: u32 = 8;
+/// Bytes of operations held in the head, compressed: a poll reads it, so it stays at two read units.
+pub const INLINE_OPERATIONS_BYTES: usize = 8 * 1024;
+/// Bytes of one stored part of operations or results: under the item limit with its keys.
+pub const PART_BYTES: usize = 350 * 1024;
+
+/// What bounds one commit. Values, not constants, so that tests can make them tiny.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Limits {
+    /// Actions in one transaction, the guard included. `DynamoDB` takes 100.
+    pub actions: usize,
+    /// Bytes of the items in one transaction. `DynamoDB` takes 4 MB; the rest is for what a row grows by when written.
+    pub bytes: usize,
+    /// Operations in one chunk.
+    pub chunk_operations: usize,
+    /// Bytes of results kept in the state item, compressed.
+    pub inline_results: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { actions: 100, bytes: 3_500_000, chunk_operations: 50, inline_results: 8 * 1024 }
+    }
+}

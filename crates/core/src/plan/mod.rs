@@ -1,0 +1,95 @@
+//! From operations to an order they can run in.
+
+mod check;
+mod footprint;
+pub mod graph;
+mod key;
+mod read;
+pub mod reference;
+mod size;
+
+pub use check::check;
+pub use footprint::{Access, Footprint, Id, Touch};
+pub use key::{Key, RowKey, UniqueKey};
+pub use read::{ReadOptions, Route, route};
+pub use size::{item_bytes, value_bytes};
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use crate::json::Object;
+use crate::operation::Operation;
+use graph::{Cycle, Graph};
+
+/// Operations with their dependencies and the order they run in.
+#[derive(Debug)]
+pub struct Plan {
+    operations: Vec<Operation>,
+    by_id: HashMap<String, usize>,
+    graph: Graph,
+    order: Vec<usize>,
+    referenced: Vec<bool>,
+}
+
+impl Plan {
+    /// Orders `operations`: dependencies first, request order where they leave a choice.
+    pub fn new(operations: Vec<Operation>) -> Result<Self, Cycle> {
+        let mut plan = Self::ordered(operations, Vec::new());
+        plan.order = plan.graph.order()?;
+        Ok(plan)
+    }
+
+    /// A plan with the order it was accepted with, so that another version of this code agrees on what a cursor means.
+    pub fn ordered(operations: Vec<Operation>, order: Vec<usize>) -> Self {
+        let by_id: HashMap<String, usize> =
+            operations.iter().enumerate().map(|(index, operation)| (operation.id.to_string(), index)).collect();
+        let mut referenced = vec![false; operations.len()];
+        let mut edges = Vec::new();
+        for (index, operation) in operations.iter().enumerate() {
+            edges.extend(operation.depends_on.iter().filter_map(|id| Some((*by_id.get(id.as_str())?, index))));
+            for source in references(operation).filter_map(|id| by_id.get(&id).copied()) {
+                edges.push((source, index));
+                if let Some(flag) = referenced.get_mut(source) {
+                    *flag = true;
+                }
+            }
+        }
+        let graph = Graph::new(operations.len(), edges);
+        Self { operations, by_id, graph, order, referenced }
+    }
+
+    /// In request order.
+    pub fn operations(&self) -> &[Operation] {
+        &self.operations
+    }
+
+    /// Positions in the request, in the order they run.
+    pub fn order(&self) -> &[usize] {
+        &self.order
+    }
+
+    /// What depends on what.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The position in the request of the operation with this id.
+    pub fn index_of(&self, id: &str) -> Option<usize> {
+        self.by_id.get(id).copied()
+    }
+
+    /// Whether another operation refers to this one's result.
+    pub fn is_referenced(&self, index: usize) -> bool {
+        self.referenced.get(index).copied().unwrap_or(false)
+    }
+}
+
+/// The ids that an operation's parameters refer to; malformed references were refused before.
+fn references(operation: &Operation) -> impl Iterator<Item = String> {
+    let parameters = [&operation.store, &operation.query, &operation.metadata];
+    parameters.into_iter().flat_map(Object::values).flat_map(|value: &Value| {
+        let found = reference::collect(value).unwrap_or_default();
+        found.into_iter().map(|found| found.operation)
+    })
+}

@@ -1,0 +1,86 @@
+//! The messages between the functions: a version and ids, never content.
+
+use aws_sdk_sqs::Client;
+use serde::{Deserialize, Serialize};
+
+use crate::auth::Tenant;
+use crate::batch::BatchId;
+use crate::json::sha256_hex;
+use crate::runtime::{Clock, Timestamp};
+use crate::store::Fault;
+
+/// Version of the message format; a reader refuses one it does not know.
+pub const VERSION: u32 = 1;
+
+/// A piece of work for the executor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// [`VERSION`].
+    pub v: u32,
+    /// What to do.
+    pub kind: Kind,
+    /// Whose batch.
+    pub tenant: Tenant,
+    /// Which batch.
+    pub batch_id: BatchId,
+}
+
+/// What a message asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Run the batch on from where it stands.
+    Execute,
+}
+
+impl Message {
+    /// Run this batch.
+    pub fn execute(tenant: &Tenant, batch_id: &BatchId) -> Self {
+        Self { v: VERSION, kind: Kind::Execute, tenant: tenant.clone(), batch_id: batch_id.clone() }
+    }
+}
+
+/// The batch queue.
+#[derive(Debug, Clone)]
+pub struct Queue {
+    client: Client,
+    url: String,
+    clock: Clock,
+}
+
+/// Attempts at one message; the SDK's own retries are off.
+const ATTEMPTS: u32 = 5;
+
+impl Queue {
+    /// Sends to the queue at `url`.
+    pub fn new(client: Client, url: String, clock: Clock) -> Self {
+        Self { client, url, clock }
+    }
+
+    /// Sends `message`, trying again until `until`. A repeated one is harmless: execution is guarded.
+    ///
+    /// The group makes the queue fair between tenants; it is a hash, so that no tenant's name shows in metrics.
+    pub async fn send(&self, message: &Message, until: Timestamp) -> Result<(), Fault> {
+        let body = serde_json::to_string(message).map_err(|error| Fault::new("send message", error.to_string()))?;
+        let group = sha256_hex(message.tenant.as_str().as_bytes())[..32].to_owned();
+        let request = self.client.send_message().queue_url(&self.url).message_body(body).message_group_id(group);
+        let mut attempt = 1;
+        loop {
+            match request.clone().send().await {
+                Ok(_) => return Ok(()),
+                Err(error) => {
+                    let wait = std::time::Duration::from_millis(50 << attempt);
+                    let over = self.clock.now().plus_ms(i64::try_from(wait.as_millis()).unwrap_or(0)) >= until;
+                    if attempt >= ATTEMPTS || over {
+                        return Err(Fault::new(
+                            "send message",
+                            aws_sdk_sqs::error::DisplayErrorContext(error).to_string(),
+                        ));
+                    }
+                    tokio::time::sleep(wait).await;
+                    attempt += 1;
+                }
+            }
+        }
+    }
+}

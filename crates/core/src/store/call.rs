@@ -1,0 +1,128 @@
+//! The one retry loop around `DynamoDB`.
+//!
+//! Three kinds of error matter. *Busy* (throttled, in progress): nothing happened, the same request may be sent again.
+//! *Unknown* (timeout, reset, 5xx): it may have happened; every request of ours is safe to send again, because each
+//! write is conditional, create-only, or carries a token, and what a repeated condition failure means is told by
+//! reading, not by guessing. *Refused*: an answer for the caller to handle.
+
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+
+use super::Store;
+
+/// Something of ours went wrong: logged once with its cause, opaque to the client, redelivered on the queue.
+#[derive(Debug)]
+pub struct Fault {
+    what: &'static str,
+    cause: String,
+}
+
+impl Fault {
+    /// `what` was being done, and why it failed.
+    pub fn new(what: &'static str, cause: impl Into<String>) -> Self {
+        Self { what, cause: cause.into() }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.cause)
+    }
+}
+
+impl std::error::Error for Fault {}
+
+impl From<crate::batch::Corrupt> for Fault {
+    fn from(corrupt: crate::batch::Corrupt) -> Self {
+        Self::new("read stored bytes", corrupt.to_string())
+    }
+}
+
+/// First wait of the backoff; it doubles up to [`MOST_WAIT_MS`], and a random part of it is slept ("full jitter").
+const FIRST_WAIT_MS: u64 = 10;
+const MOST_WAIT_MS: u64 = 1_000;
+
+impl Store {
+    /// Sends what `make` builds until it is answered or the time of this work is over. `Ok(Err(_))` is an answer that
+    /// the caller handles: a failed condition, a cancelled transaction, an invalid request.
+    pub(super) async fn call<T, E, Sent>(
+        &self,
+        what: &'static str,
+        make: impl Fn() -> Sent,
+    ) -> Result<Result<T, E>, Fault>
+    where
+        Sent: Future<Output = Result<T, SdkError<E>>>,
+        E: ProvideErrorMetadata + fmt::Debug,
+    {
+        let mut round = 0;
+        loop {
+            let error = match make().await {
+                Ok(answer) => return Ok(Ok(answer)),
+                Err(error) => error,
+            };
+            if !passes(&error) {
+                return match error {
+                    SdkError::ServiceError(answer) => Ok(Err(answer.into_err())),
+                    other => Err(Fault::new(what, describe(&other))),
+                };
+            }
+            if !self.pause(round).await {
+                return Err(Fault::new(what, describe(&error)));
+            }
+            round += 1;
+        }
+    }
+
+    /// Sleeps the backoff of `round`; false when the time of this work is over.
+    pub(crate) async fn pause(&self, round: u32) -> bool {
+        let most = FIRST_WAIT_MS.checked_shl(round.min(16)).unwrap_or(MOST_WAIT_MS).min(MOST_WAIT_MS);
+        let wait = self.entropy.below(most) + 1;
+        if self.now().plus_ms(i64::try_from(wait).unwrap_or(i64::MAX)) >= self.until {
+            return false;
+        }
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+        true
+    }
+}
+
+/// Whether sending the same request again can help.
+fn passes<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+    match error {
+        SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => true,
+        SdkError::ServiceError(answer) => {
+            answer.raw().status().as_u16() >= 500
+                || matches!(
+                    answer.err().code(),
+                    Some(
+                        "ThrottlingException"
+                            | "ProvisionedThroughputExceededException"
+                            | "RequestLimitExceeded"
+                            | "TransactionInProgressException"
+                            | "InternalServerError"
+                    )
+                )
+        }
+        _ => false,
+    }
+}
+
+/// Code and message of an error for the log. `DynamoDB` puts no item content into them.
+fn describe<E: ProvideErrorMetadata>(error: &SdkError<E>) -> String {
+    match error {
+        SdkError::ServiceError(answer) => refused(answer.err()),
+        SdkError::TimeoutError(_) => "timed out".to_owned(),
+        SdkError::DispatchFailure(failure) => failure
+            .as_connector_error()
+            .map_or_else(|| "could not be sent".to_owned(), |cause| format!("could not be sent: {cause}")),
+        SdkError::ResponseError(_) => "the answer could not be read".to_owned(),
+        _ => "the request could not be built".to_owned(),
+    }
+}
+
+/// Code and message of an answer nobody expected, for the log.
+pub(super) fn refused<E: ProvideErrorMetadata>(error: &E) -> String {
+    format!("{} {}", error.code().unwrap_or("no code"), error.message().unwrap_or_default())
+}

@@ -1,0 +1,54 @@
+//! `DynamoDB`. Items and conditions are built here and nowhere else; nothing else knows attribute names.
+//!
+//! Every call goes through [`Store::call`], the one retry loop, so that the calls of a batch can be counted. The SDK's
+//! own retries are off.
+
+mod attribute;
+mod batches;
+mod call;
+mod control;
+mod cursor;
+mod keys;
+mod listing;
+mod records;
+mod transaction;
+
+pub use batches::{Accepted, Contents};
+pub use call::Fault;
+pub use cursor::CursorKey;
+pub use keys::TenantKey;
+pub use listing::{Listing, Page};
+pub use records::Refusal;
+pub use transaction::{Commit, Committing};
+
+use aws_sdk_dynamodb::Client;
+
+use crate::config::Tables;
+use crate::runtime::{Clock, Entropy, Timestamp};
+
+/// The tables, and how long this piece of work may wait for them.
+#[derive(Debug, Clone)]
+pub struct Store {
+    client: Client,
+    tables: Tables,
+    clock: Clock,
+    entropy: Entropy,
+    until: Timestamp,
+}
+
+impl Store {
+    /// Calls on `tables` through `client`; [`Store::until`] bounds them.
+    pub fn new(client: Client, tables: Tables, clock: Clock, entropy: Entropy) -> Self {
+        Self { client, tables, clock, entropy, until: Timestamp(i64::MAX) }
+    }
+
+    /// The same store, for work that ends at `until`: a call that keeps failing is given up then.
+    #[must_use]
+    pub fn until(&self, until: Timestamp) -> Self {
+        Self { until, ..self.clone() }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}

@@ -1,0 +1,237 @@
+//! Taking a batch in: checked as a whole, accepted by one write, run now or handed to the queue.
+
+use crate::app::App;
+use crate::auth::Caller;
+use crate::batch::{BatchId, Dialect, Head, Options, State, pack};
+use crate::dialect::Request;
+use crate::engine::{Ran, too_large_message};
+use crate::execute::execute;
+use crate::json::{canonical, sha256_hex};
+use crate::limits::{INLINE_BUDGET_MS, REMAINS_MS, REPLAY_RESEND_MS, RETENTION_MS};
+use crate::operation::{Code, Draft, Operation, Problem};
+use crate::plan::{Footprint, Plan, check};
+use crate::queue::Message;
+use crate::store::{Accepted, Contents, Fault, TenantKey};
+
+/// How the client wants to be answered.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Preference {
+    /// At once, while the batch runs in the background.
+    pub background: bool,
+    /// After at most so many seconds.
+    pub wait_s: Option<u64>,
+    /// Without the rows.
+    pub minimal: bool,
+}
+
+/// A batch to be taken in.
+#[derive(Debug)]
+pub struct Submission<'a> {
+    /// Who sends it.
+    pub caller: &'a Caller,
+    /// The contract.
+    pub dialect: Dialect,
+    /// The concrete path it was sent to: part of what an idempotency key stands for.
+    pub path: &'a str,
+    /// The key that makes a repeated sending the same batch.
+    pub idempotency_key: Option<&'a str>,
+    /// How to answer.
+    pub preference: &'a Preference,
+    /// The request as read.
+    pub request: Request,
+}
+
+/// What became of a submission.
+#[derive(Debug)]
+pub enum Submitted {
+    /// The batch has ended.
+    Ended(Told),
+    /// It is accepted, and goes on in the background.
+    Accepted(Told),
+}
+
+/// A batch as it stands, for the answer.
+#[derive(Debug)]
+pub struct Told {
+    /// The batch.
+    pub head: Head,
+    /// How far it is, and its results.
+    pub ran: Ran,
+    /// Whether it had been accepted before, under the same key.
+    pub replayed: bool,
+}
+
+/// Why a submission was not taken in. Nothing ran.
+#[derive(Debug)]
+pub enum Refusal {
+    /// The client's mistake.
+    Rejected(Rejection),
+    /// Ours, before the batch was accepted.
+    NotStarted(Fault),
+    /// Ours, when it may have been accepted.
+    Unknown(Fault),
+}
+
+/// A client's mistake, found before anything ran.
+#[derive(Debug)]
+pub struct Rejection {
+    /// What kind of mistake.
+    pub code: Code,
+    /// What is wrong with the request as a whole.
+    pub message: String,
+    /// All that is wrong with its parts.
+    pub problems: Vec<Problem>,
+}
+
+impl Rejection {
+    /// A rejection without parts.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), problems: Vec::new() }
+    }
+}
+
+impl From<Rejection> for Refusal {
+    fn from(rejection: Rejection) -> Self {
+        Self::Rejected(rejection)
+    }
+}
+
+/// Every problem of a request, of shape and of sense, in the order of the request.
+pub fn problems(app: &App, request: &Request) -> Vec<Problem> {
+    let mut problems = request.problems.clone();
+    // What could not be read is told already; its consequences are not.
+    let told: Vec<String> = problems.iter().map(|problem| problem.pointer.clone()).collect();
+    problems.extend(check(&request.drafts, app.model()).into_iter().filter(|problem| !told.contains(&problem.pointer)));
+    problems.sort_by_key(|problem| problem.operation.as_ref().map(|(index, _)| *index));
+    problems
+}
+
+/// Checks the request and orders it.
+fn plan(app: &App, request: Request) -> Result<Plan, Rejection> {
+    let problems = problems(app, &request);
+    if !problems.is_empty() {
+        let message = format!(
+            "the batch has {} problem{}; nothing was run",
+            problems.len(),
+            if problems.len() == 1 { "" } else { "s" }
+        );
+        return Err(Rejection { code: Code::BatchValidation, message, problems });
+    }
+    let operations: Option<Vec<Operation>> = request.drafts.into_iter().map(Draft::accept).collect();
+    let plan = operations.and_then(|operations| Plan::new(operations).ok());
+    let plan = plan.ok_or_else(|| Rejection::new(Code::BatchValidation, "the batch cannot be ordered"))?;
+    if request.options.atomic {
+        let footprint = Footprint::of(&plan, app.model());
+        let (actions, limits) = (footprint.least_actions(), app.limits());
+        if actions > limits.actions || footprint.bytes > limits.bytes {
+            return Err(Rejection::new(Code::AtomicTooLarge, too_large_message(actions, footprint.bytes, limits)));
+        }
+    }
+    Ok(plan)
+}
+
+/// Takes a batch in and runs it, as far as the preference and the time of a call allow.
+pub async fn submit(app: &App, submission: Submission<'_>) -> Result<Submitted, Refusal> {
+    let now = app.clock().now();
+    let (options, reference) = (submission.request.options.clone(), submission.request.reference.clone());
+    let plan = plan(app, submission.request)?;
+    let caller = submission.caller;
+    let id = match submission.idempotency_key {
+        Some(key) => BatchId::idempotent(caller.tenant().as_str(), caller.subject(), submission.path, key),
+        None => BatchId::from_bits(app.entropy().bytes()),
+    };
+    let packed = pack(plan.operations()).map_err(|error| Refusal::NotStarted(error.into()))?;
+    let store = app.store().until(now.plus_ms(INLINE_BUDGET_MS));
+    let keys = TenantKey::new(caller.tenant());
+    let expires = now.plus_ms(RETENTION_MS + REMAINS_MS);
+    let stored = store.put_operations(&keys, &id, packed, expires).await.map_err(Refusal::NotStarted)?;
+    let head = Head {
+        id,
+        dialect: submission.dialect,
+        caller: caller.clone(),
+        body_hash: body_hash(submission.dialect, plan.operations(), &options, reference.as_deref()),
+        reference,
+        options,
+        order: plan.order().to_vec(),
+        seed: app.entropy().hex32(),
+        background: submission.preference.background,
+        created: now,
+        operations: stored,
+    };
+    match store.accept(&keys, &head).await.map_err(Refusal::Unknown)? {
+        Accepted::New => {
+            let contents = Contents { operations: plan.operations().to_vec(), outcomes: Vec::new() };
+            carry_on(app, head, None, contents, submission.preference, false).await
+        }
+        Accepted::Before(before) => replay(app, &head, *before, submission.preference).await,
+    }
+}
+
+/// Answers for a batch that was accepted before, and helps it on when it has not ended.
+async fn replay(app: &App, now: &Head, before: Head, preference: &Preference) -> Result<Submitted, Refusal> {
+    if now.body_hash != before.body_hash {
+        let message = "this Idempotency-Key was used for another request; send a new key with a new request";
+        return Err(Rejection::new(Code::IdempotencyKeyReused, message).into());
+    }
+    let store = app.store().until(now.created.plus_ms(INLINE_BUDGET_MS));
+    let keys = TenantKey::new(before.tenant());
+    let read = store.batch(&keys, &before.id).await.map_err(Refusal::Unknown)?;
+    let state = read.and_then(|(_, state)| state);
+    let contents = store.contents(&keys, &before, state.as_ref()).await.map_err(Refusal::Unknown)?;
+    carry_on(app, before, state, contents, preference, true).await
+}
+
+/// Runs the batch inline, or sees to it that the queue does.
+async fn carry_on(
+    app: &App,
+    head: Head,
+    state: Option<State>,
+    contents: Contents,
+    preference: &Preference,
+    replayed: bool,
+) -> Result<Submitted, Refusal> {
+    let now = app.clock().now();
+    let ended = state.as_ref().is_some_and(|state| state.status.is_terminal());
+    let ran = if head.background && !ended {
+        let ran =
+            Ran { state, plan: Plan::ordered(contents.operations, head.order.clone()), outcomes: contents.outcomes };
+        if !replayed || now.since_ms(head.created) > REPLAY_RESEND_MS {
+            enqueue(app, &head).await;
+        }
+        ran
+    } else {
+        let budget = inline_budget_ms(&head.options, preference);
+        let ran = execute(app, &head, state, contents, now.plus_ms(budget)).await.map_err(Refusal::Unknown)?;
+        if !ran.ended() {
+            enqueue(app, &head).await;
+        }
+        ran
+    };
+    let told = Told { head, ran, replayed };
+    Ok(if told.ran.ended() { Submitted::Ended(told) } else { Submitted::Accepted(told) })
+}
+
+fn inline_budget_ms(options: &Options, preference: &Preference) -> i64 {
+    let timeout = i64::try_from(options.inline_timeout_ms()).unwrap_or(INLINE_BUDGET_MS);
+    let wait = preference
+        .wait_s
+        .and_then(|wait| i64::try_from(wait).ok())
+        .map_or(INLINE_BUDGET_MS, |wait| wait.saturating_mul(1_000));
+    INLINE_BUDGET_MS.min(timeout).min(wait)
+}
+
+/// Hands the batch to the queue. The batch is accepted whether or not the message can be sent: what the queue did not
+/// get, the minute sweep finds.
+async fn enqueue(app: &App, head: &Head) {
+    let until = app.clock().now().plus_ms(2_000);
+    let Some(queue) = app.queue() else { return };
+    if let Err(fault) = queue.send(&Message::execute(head.tenant(), &head.id), until).await {
+        tracing::error!(batch.id = %head.id, error = %fault, "message not sent; the sweep will send it");
+    }
+}
+
+/// What an idempotency key stands for: the operations as read and the options that act.
+fn body_hash(dialect: Dialect, operations: &[Operation], options: &Options, reference: Option<&str>) -> String {
+    let body = serde_json::json!([dialect.as_str(), operations, options, reference]);
+    sha256_hex(canonical(&body).as_bytes())
+}
