@@ -1,1 +1,10 @@
+//! What the tests share: the service's own code over an embedded database, one process, no socket.
+//!
+//! [`World`] holds an app that is put together as the functions put it together; only the SDK's HTTP client is another
+//! one: the [`seam::Seam`], which counts every call, hands it to the database in the same process, and can be told to fail.
 
+pub mod seam;
+mod tables;
+mod world;
+
+pub use world::{Answer, World, caller, fixed_clock};

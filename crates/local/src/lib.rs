@@ -1,1 +1,30 @@
+//! The whole service on one machine, in one process: for development and for tests.
+//!
+//! What answers here is what answers on AWS: the functions' own handlers, called with the events that Lambda gives
+//! them. Everything around them is replaced, and reached on loopback alone:
+//!
+//! - [`Service`] all of it, started and stopped by a test or by the command line
+//! - [`gateway`] API Gateway: requests to events and back
+//! - `pump` the event source of the executor, and the minute rule
+//! - [`sqs`] the queues
+//! - `dynamo` the tables, in an embedded database; `template` says which, from `template.yaml`
+//! - [`keys`] the issuer: tokens and API keys
+//! - `backend` tables and queues together; [`Functionless`] serves them to functions that run in another process
 
+mod backend;
+mod dynamo;
+mod error;
+mod functionless;
+pub mod gateway;
+pub mod keys;
+mod pump;
+mod service;
+pub mod sqs;
+mod stop;
+mod template;
+mod yaml;
+
+pub use backend::{Storage, add_api_key, add_api_key_at};
+pub use error::Error;
+pub use functionless::Functionless;
+pub use service::{Apps, SHIPPED_MODEL, Service, Settings, read_model};

@@ -5,6 +5,7 @@ use batch_core::app::App;
 use batch_core::execute::{self, Handled};
 use batch_core::runtime::Timestamp;
 use futures::FutureExt;
+use futures::future::join_all;
 use lambda_runtime::LambdaEvent;
 use std::panic::AssertUnwindSafe;
 
@@ -16,13 +17,13 @@ const RESERVE_MS: i64 = 5_000;
 pub async fn handle(app: &App, event: LambdaEvent<SqsEvent>) -> SqsBatchResponse {
     let deadline = i64::try_from(event.context.deadline).unwrap_or(i64::MAX);
     let deadline = Timestamp(deadline).plus_ms(-RESERVE_MS);
+    let messages = &event.payload.records;
+    let handled = join_all(messages.iter().map(|message| work(app, message, deadline))).await;
     let mut response = SqsBatchResponse::default();
-    for message in event.payload.records {
-        if work(app, &message, deadline).await == Handled::Again {
-            let mut failure = BatchItemFailure::default();
-            failure.item_identifier = message.message_id.unwrap_or_default();
-            response.batch_item_failures.push(failure);
-        }
+    for (message, _) in messages.iter().zip(handled).filter(|(_, handled)| *handled == Handled::Again) {
+        let mut failure = BatchItemFailure::default();
+        failure.item_identifier = message.message_id.clone().unwrap_or_default();
+        response.batch_item_failures.push(failure);
     }
     response
 }

@@ -136,6 +136,20 @@ impl Store {
         pair(keys, answer.items(), self.now())
     }
 
+    /// Reads nothing, in order to have a connection; a Query, because every function may do that.
+    pub async fn touch(&self) -> Result<(), Fault> {
+        let request = self
+            .client
+            .query()
+            .table_name(&self.tables.batches)
+            .key_condition_expression("#pk = :pk")
+            .expression_attribute_names("#pk", "pk")
+            .expression_attribute_values(":pk", s("-"))
+            .limit(1);
+        let answer = self.call("open connection", || request.clone().send()).await?;
+        answer.map(|_| ()).map_err(|error| Fault::new("open connection", refused(&error)))
+    }
+
     /// The state of `head` alone.
     pub(super) async fn state(&self, keys: &TenantKey, head: &Head) -> Result<Option<State>, Fault> {
         let read = self.batch(keys, &head.id).await?;

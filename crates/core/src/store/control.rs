@@ -34,11 +34,6 @@ impl Store {
         answer.item.as_ref().map(|item| Reader(item).json("record")).transpose()
     }
 
-    /// Reads nothing, to have a connection.
-    pub async fn touch(&self) -> Result<(), Fault> {
-        self.api_key("none").await.map(|_| ())
-    }
-
     /// Stores the record of a new API key: its hash, never the key.
     pub async fn put_api_key(&self, record: &ApiKeyRecord) -> Result<(), Fault> {
         let item = Item::from([

@@ -6,7 +6,7 @@ use axum::body::{Body, Bytes};
 use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderName};
 use flate2::Compression;
-use flate2::read::GzDecoder;
+use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use http_body_util::BodyExt;
 
@@ -64,7 +64,7 @@ fn expand(gzip: &[u8]) -> Result<Bytes, BadBody> {
     let mut expanded = Vec::new();
     // One byte beyond the quota tells what is too large from what just fits, whatever it would expand to.
     let limit = MAX_GATEWAY_BYTES as u64 + 1;
-    GzDecoder::new(gzip).take(limit).read_to_end(&mut expanded).map_err(|_| BadBody::UnknownCoding)?;
+    MultiGzDecoder::new(gzip).take(limit).read_to_end(&mut expanded).map_err(|_| BadBody::UnknownCoding)?;
     if expanded.len() > MAX_GATEWAY_BYTES { Err(BadBody::TooLarge) } else { Ok(expanded.into()) }
 }
 

@@ -77,7 +77,8 @@ impl Call<'_> {
                 "userAgent": text(&self.parts.headers, "user-agent"),
                 "userArn": null,
             },
-            "path": format!("/{STAGE}{path}"),
+            // As outside, where no stage stands before it: the service is reached as through a custom domain.
+            "path": path,
             "protocol": "HTTP/1.1",
             "requestId": self.request_id,
             "requestTime": request_time(self.now),
@@ -174,7 +175,7 @@ mod tests {
         assert_eq!(event["resource"], "/batches/{batchId}/results");
         assert_eq!(event["path"], "/batches/batch%5F1/results");
         assert_eq!(event["pathParameters"], json!({"batchId": "batch_1"}));
-        assert_eq!(event["requestContext"]["path"], "/local/batches/batch%5F1/results");
+        assert_eq!(event["requestContext"]["path"], "/batches/batch%5F1/results");
         assert_eq!(event["requestContext"]["requestTime"], "11/Nov/2024:10:00:00 +0000");
     }
 

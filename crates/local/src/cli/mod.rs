@@ -1,0 +1,80 @@
+//! The commands. What a command is for goes to standard output, and nothing else does; logs and progress go to standard
+//! error.
+//!
+//! - `args` the command lines
+//! - `serve` the service, and its parts for functions that run elsewhere
+//! - `credentials` tokens and API keys
+//! - `client` the API over HTTP; `submit` sends a file with it, `demo` runs a tour
+//! - `output` text, tables and progress
+
+mod args;
+mod client;
+mod credentials;
+mod demo;
+mod output;
+mod serve;
+mod submit;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use self::args::{Cli, Command};
+
+/// What a command takes from the environment.
+pub(crate) struct Environment {
+    /// `BATCH_API_KEY`: the credential of a client that is given none.
+    pub(crate) api_key: Option<String>,
+    /// `LOG_LEVEL`: the least severe log lines, or a filter.
+    pub(crate) log_level: Option<String>,
+}
+
+/// How a command ended, when nothing kept it from running.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Success,
+    /// It ran, and found that things are not as they should be; it has said so.
+    Failure,
+}
+
+/// Runs the command line of this process: 0 for success, 1 for failure, 2 for a wrong command line.
+pub(crate) fn run(environment: Environment) -> ExitCode {
+    let cli = Cli::parse();
+    let command = cli.command.unwrap_or(Command::Serve(cli.serve));
+    start_logs(environment.log_level.as_deref(), &command);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&batch_local::Error::caused("the runtime does not start", &error)),
+    };
+    let outcome = runtime.block_on(async {
+        match command {
+            Command::Serve(args) => serve::serve(args).await,
+            Command::Demo(_) => demo::run().await,
+            Command::Submit(args) => submit::run(args, environment.api_key).await,
+            Command::Token(args) => credentials::token(&args),
+            Command::Key(args) => credentials::key(args).await,
+            Command::Backend(args) => serve::backend(args).await,
+        }
+    });
+    match outcome {
+        Ok(Outcome::Success) => ExitCode::SUCCESS,
+        Ok(Outcome::Failure) => ExitCode::FAILURE,
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &batch_local::Error) -> ExitCode {
+    output::complain(error);
+    ExitCode::FAILURE
+}
+
+/// Log lines for people, on standard error. Where the output is the point, only what goes wrong is logged.
+fn start_logs(level: Option<&str>, command: &Command) {
+    let quiet = matches!(command, Command::Demo(_) | Command::Submit(_) | Command::Token(_) | Command::Key(_));
+    let level = level.unwrap_or(if quiet { "error" } else { "info" });
+    let ours = ["batch_core", "batch_local", "submit", "executor", "status", "gateway"];
+    let filter = ours.map(|target| format!("{target}={level}")).join(",");
+    let filter = EnvFilter::try_new(format!("error,{filter}")).unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).with_env_filter(filter).init();
+}

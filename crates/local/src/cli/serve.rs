@@ -1,0 +1,126 @@
+//! The long-running commands.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use batch_core::runtime::{Clock, Entropy};
+use batch_core::limits::Limits;
+use batch_local::keys::Keys;
+use batch_local::{Error, Functionless, SHIPPED_MODEL, Service, Settings, Storage, read_model};
+use tokio::signal;
+
+use super::Outcome;
+use super::args::{self, Data};
+use super::credentials::{HOME, Running};
+use super::output::{note, say};
+
+/// Whom the printed key speaks for.
+const TENANT: &str = "demo";
+const SUBJECT: &str = "developer";
+const ROLES: [&str; 1] = ["admin"];
+
+pub(super) async fn serve(args: args::Serve) -> Result<Outcome, Error> {
+    let stopped = stopped()?;
+    let service = Service::start(settings(args.port, args.data, args.model.as_deref())?).await?;
+    let url = service.base_url();
+    let running = Running::note(port(&url), service.dynamodb_url())?;
+    let key = service.api_key(TENANT, SUBJECT, &ROLES).await?;
+    say(welcome(&url, key.expose()))?;
+    say(format!("listening on {url}"))?;
+    stopped.await;
+    drop(running);
+    service.stop().await;
+    Ok(Outcome::Success)
+}
+
+pub(super) async fn backend(args: args::Backend) -> Result<Outcome, Error> {
+    let stopped = stopped()?;
+    let backend = Functionless::start(&settings(args.port, args.data, args.model.as_deref())?).await?;
+    let lines: Vec<String> = backend.settings().iter().map(|(name, value)| format!("{name}={value}")).collect();
+    say(lines.join("\n"))?;
+    note("ready; the lines on standard output are the functions' settings (.local/functions.env)");
+    stopped.await;
+    backend.stop().await;
+    Ok(Outcome::Success)
+}
+
+fn settings(port: u16, data: Data, model: Option<&Path>) -> Result<Settings, Error> {
+    let model = match model {
+        None => SHIPPED_MODEL.to_owned(),
+        Some(file) => {
+            let name = file.display();
+            let text = fs::read_to_string(file).map_err(|error| Error::caused(&name, &error))?;
+            read_model(&text).map_err(|error| Error::new(format!("{name}: {error}")))?;
+            text
+        }
+    };
+    Ok(Settings {
+        storage: if data.memory { Storage::Memory } else { Storage::Directory(data.data_dir) },
+        keys: Keys::open(Path::new(HOME))?,
+        port,
+        model,
+        pump: true,
+        clock: Clock::system(),
+        entropy: Entropy::system(),
+        limits: Limits::default(),
+        http: None,
+        handlers: std::collections::BTreeMap::new(),
+    })
+}
+
+fn port(url: &str) -> u16 {
+    url.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or_default()
+}
+
+/// Ends when the process is asked to stop, by a terminal or by a supervisor.
+fn stopped() -> Result<impl Future<Output = ()>, Error> {
+    let failed = |error: std::io::Error| Error::caused("signals cannot be received", &error);
+    #[cfg(unix)]
+    let mut terminated = signal::unix::signal(signal::unix::SignalKind::terminate()).map_err(failed)?;
+    #[cfg(unix)]
+    let mut interrupted = signal::unix::signal(signal::unix::SignalKind::interrupt()).map_err(failed)?;
+    Ok(async move {
+        #[cfg(unix)]
+        tokio::select! {
+            _ = terminated.recv() => {}
+            _ = interrupted.recv() => {}
+        }
+        #[cfg(not(unix))]
+        let _ = signal::ctrl_c().await;
+    })
+}
+
+fn welcome(url: &str, key: &str) -> String {
+    let post = format!("curl -s {url}/batch -H \"Authorization: Bearer $KEY\" -H 'Content-Type: application/json' -d");
+    format!(
+        r#"An API key for the tenant {TENANT}, with the role {role}:
+
+KEY={key}
+
+A customer and an invoice of that customer, both or neither:
+
+{post} '
+{{"operations":[
+ {{"id":"create_customer","entity":"customer","action":"create","store_params":{{"first_name":"John","last_name":"Doe"}}}},
+ {{"id":"create_invoice","entity":"invoice","action":"create","store_params":{{"customer_id":"$ref:create_customer.customer_id","invoice_date":"2024-11-11T10:00:00","total":100.00}}}}
+]}}'
+
+An account, and then a payment of all it holds:
+
+{post} '
+{{"operations":[
+ {{"entity":"account","action":"create","store_params":{{"account_id":42,"available_balance":250.75}}}}
+]}}'
+{post} '
+{{"operations":[
+ {{"id":"check_balance","entity":"account","action":"read","query_params":{{"account_id":42}}}},
+ {{"id":"create_payment","entity":"payment","action":"create","store_params":{{"account_id":42,"amount":"$ref:check_balance.available_balance"}}}}
+],"options":{{"atomic":true}}}}'
+
+What has been sent:
+
+curl -s {url}/batches -H "Authorization: Bearer $KEY"
+"#,
+        role = ROLES.join(", "),
+    )
+}

@@ -1,0 +1,225 @@
+//! The whole service in this process: what the functions stand on, the functions, and what calls them.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use batch_core::app::{App, Parts};
+use batch_core::auth::Redacted;
+use batch_core::config::{self, Config};
+use batch_core::limits::Limits;
+use batch_core::model::Model;
+use batch_core::runtime::{Clock, Entropy};
+use dynoxide::Database;
+use serde_json::Map;
+
+use crate::Error;
+use crate::backend::{Backend, QUEUE, Storage, address, listen};
+use crate::gateway::{Function, Gateway, Handler, JWKS_PATH};
+use crate::keys::{Identity, Keys, new_api_key};
+use crate::pump::Pump;
+use crate::sqs::Sqs;
+use crate::stop::{Stopper, Tasks};
+
+/// How a service is put together.
+#[derive(Clone)]
+pub struct Settings {
+    /// Where its data are.
+    pub storage: Storage,
+    /// Whose tokens it takes.
+    pub keys: Keys,
+    /// The port of its API on loopback; 0 for a free one.
+    pub port: u16,
+    /// The text of the model file.
+    pub model: String,
+    /// Whether messages are delivered as they come; otherwise [`Service::drain`] delivers them.
+    pub pump: bool,
+    /// The time of everything in it.
+    pub clock: Clock,
+    /// Chance in everything in it.
+    pub entropy: Entropy,
+    /// What bounds a commit.
+    pub limits: Limits,
+    /// How the functions reach `DynamoDB` and SQS; `None` for the client they have on AWS.
+    pub http: Option<SharedHttpClient>,
+    /// Functions that answer in the place of the real ones.
+    pub handlers: BTreeMap<Function, Handler>,
+}
+
+impl Settings {
+    /// In memory, on a free port, with keys of its own and the shipped model.
+    pub fn in_memory() -> Result<Self, Error> {
+        Ok(Self {
+            storage: Storage::Memory,
+            keys: Keys::in_memory()?,
+            port: 0,
+            model: SHIPPED_MODEL.to_owned(),
+            pump: true,
+            clock: Clock::system(),
+            entropy: Entropy::system(),
+            limits: Limits::default(),
+            http: None,
+            handlers: BTreeMap::new(),
+        })
+    }
+}
+
+/// The entities of a service that is given no others.
+pub const SHIPPED_MODEL: &str = include_str!("../../../model.yaml");
+
+/// The functions' shared states, one each, made from the settings that the function has on AWS.
+#[derive(Clone)]
+pub struct Apps {
+    /// Of the function that takes batches in.
+    pub submit: App,
+    /// Of the function that runs them from the queue.
+    pub executor: App,
+    /// Of the function that tells about them.
+    pub status: App,
+}
+
+impl Apps {
+    pub(crate) fn start(environment: &BTreeMap<&'static str, String>, settings: &Settings) -> Result<Self, Error> {
+        let start = |function| start(function, environment, settings);
+        Ok(Self {
+            submit: start(config::Function::Submit)?,
+            executor: start(config::Function::Executor)?,
+            status: start(config::Function::Status)?,
+        })
+    }
+}
+
+fn start(
+    function: config::Function,
+    environment: &BTreeMap<&'static str, String>,
+    settings: &Settings,
+) -> Result<App, Error> {
+    let config = Config::read(function, &|name| environment.get(name).cloned());
+    let config = config.map_err(|error| Error::caused(format!("{function:?}"), &error))?;
+    let parts = Parts {
+        http: settings.http.clone(),
+        clock: settings.clock.clone(),
+        entropy: settings.entropy.clone(),
+        limits: settings.limits,
+        ..Parts::default()
+    };
+    App::assemble(config, read_model(&settings.model)?, parts)
+        .map_err(|error| Error::caused(format!("{function:?}"), &error))
+}
+
+/// Reads a model; the error tells every problem on a line of its own.
+pub fn read_model(text: &str) -> Result<Model, Error> {
+    Model::from_yaml(text).map_err(|problems| {
+        let problems: Vec<String> = problems.iter().map(|problem| format!("  {problem}")).collect();
+        Error::new(format!("the model is wrong:\n{}", problems.join("\n")))
+    })
+}
+
+/// A running service.
+pub struct Service {
+    address: SocketAddr,
+    backend: Backend,
+    apps: Apps,
+    pump: Pump,
+    settings: Settings,
+    stopper: Stopper,
+    tasks: Tasks,
+}
+
+impl Service {
+    /// Starts everything; when it returns, the API answers.
+    pub async fn start(settings: Settings) -> Result<Self, Error> {
+        read_model(&settings.model)?;
+        let listener = listen(settings.port).await?;
+        let address = address(&listener)?;
+        let jwks_url = format!("http://{address}{JWKS_PATH}");
+        let clock = settings.clock.clone();
+        let backend = Backend::start(&settings.storage, &settings.keys, clock, [0, 0], jwks_url).await?;
+        let apps = Apps::start(&backend.settings, &settings)?;
+        let (clock, entropy) = (settings.clock.clone(), settings.entropy.clone());
+        let handlers = handlers(&apps, &settings.handlers);
+        let gateway = Gateway::new(handlers, &settings.keys.jwks(), clock.clone(), entropy.clone())?;
+        let pump = Pump::new(backend.sqs.clone(), QUEUE.to_owned(), apps.executor.clone(), clock, entropy);
+
+        let (stopper, tasks) = (Stopper::new(), Tasks::default());
+        tasks.spawn(gateway.serve(listener, stopper.watch()));
+        if settings.pump {
+            tasks.spawn(pump.clone().run(stopper.watch()));
+            tasks.spawn(pump.clone().tick(stopper.watch()));
+        }
+        Ok(Self { address, backend, apps, pump, settings, stopper, tasks })
+    }
+
+    /// `http://127.0.0.1:PORT`
+    pub fn base_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// A new API key, as text.
+    pub async fn api_key(&self, tenant: &str, subject: &str, roles: &[&str]) -> Result<Redacted<String>, Error> {
+        let identity = Identity::new(tenant, subject, roles.iter().copied(), Map::new())?;
+        store_api_key(&self.apps.submit, identity).await
+    }
+
+    /// A token signed by the keys that the service publishes.
+    pub fn token(&self, identity: &Identity) -> Result<String, Error> {
+        self.settings.keys.token(identity, self.settings.clock.now())
+    }
+
+    /// The database below the functions.
+    pub fn database(&self) -> &Database {
+        &self.backend.database
+    }
+
+    /// Where the database is served.
+    pub fn dynamodb_url(&self) -> &str {
+        self.backend.settings.get("AWS_ENDPOINT_URL_DYNAMODB").map_or("", String::as_str)
+    }
+
+    /// The queues; the one of the batches is called `BatchQueue`.
+    pub fn sqs(&self) -> &Sqs {
+        &self.backend.sqs
+    }
+
+    /// The functions' states.
+    pub fn apps(&self) -> &Apps {
+        &self.apps
+    }
+
+    /// Delivers messages until none is visible; how many were delivered. Messages that are delayed, or that failed and
+    /// are hidden, stay.
+    pub async fn drain(&self) -> Result<usize, Error> {
+        self.pump.drain().await.map_err(|error| Error::caused("the queue cannot be drained", &error))
+    }
+
+    /// Takes no more calls and messages, finishes those under way, and then stops the rest.
+    pub async fn stop(self) {
+        self.stopper.stop();
+        self.tasks.finish().await;
+        self.backend.stop().await;
+    }
+}
+
+fn handlers(apps: &Apps, others: &BTreeMap<Function, Handler>) -> BTreeMap<Function, Handler> {
+    let (submit_app, status_app) = (apps.submit.clone(), apps.status.clone());
+    let submit: Handler = Arc::new(move |request| {
+        let app = submit_app.clone();
+        Box::pin(async move { submit::handle(&app, request).await })
+    });
+    let status: Handler = Arc::new(move |request| {
+        let app = status_app.clone();
+        Box::pin(async move { status::handle(&app, request).await })
+    });
+    let mut handlers = BTreeMap::from([(Function::Submit, submit), (Function::Status, status)]);
+    handlers.extend(others.iter().map(|(function, handler)| (*function, handler.clone())));
+    handlers
+}
+
+/// Makes an API key and keeps its record where `app` finds it.
+pub(crate) async fn store_api_key(app: &App, identity: Identity) -> Result<Redacted<String>, Error> {
+    let (key, record) = new_api_key(identity, app.entropy(), app.clock().now());
+    let stored = app.store().put_api_key(&record).await;
+    stored.map_err(|error| Error::new(format!("the API key cannot be stored: {error}")))?;
+    Ok(Redacted::new(key.expose().to_owned()))
+}

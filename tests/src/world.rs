@@ -1,0 +1,219 @@
+//! The service in one process, over an embedded database, with time and chance under the test's control.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use batch_core::app::{App, Parts};
+use batch_core::auth::{ApiKey, ApiKeyRecord};
+use batch_core::config::{Aws, Config, Function, Issuer, Tables};
+use batch_core::http::{Request, Response, handle};
+use batch_core::limits::Limits;
+use batch_core::model::Model;
+use batch_core::runtime::{Clock, Entropy, Timestamp};
+use http::HeaderMap;
+use serde_json::{Value, json};
+
+use crate::seam::{Seam, dispatch};
+
+/// When the tests' time begins: 2026-01-01T00:00:00Z.
+const BEGIN_MS: i64 = 1_767_225_600_000;
+
+/// A clock that stands until the test's (paused) time moves.
+pub fn fixed_clock() -> Clock {
+    let begin = tokio::time::Instant::now();
+    Clock::from_fn(move || Timestamp(BEGIN_MS).plus_ms(i64::try_from(begin.elapsed().as_millis()).unwrap_or(0)))
+}
+
+/// The service.
+#[derive(Debug, Clone)]
+pub struct World {
+    /// All three functions use this one.
+    pub app: App,
+    /// Between it and the database.
+    pub seam: Seam,
+    key: String,
+}
+
+/// An answer, its body parsed.
+#[derive(Debug)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// Headers.
+    pub headers: Vec<(&'static str, String)>,
+    /// Body.
+    pub body: Value,
+}
+
+impl Answer {
+    /// A header's value; empty when there is none.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map_or("", |(_, value)| value)
+    }
+
+    /// The batch the answer is about.
+    pub fn batch_id(&self) -> String {
+        self.body["batchId"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+impl From<Response> for Answer {
+    fn from(response: Response) -> Self {
+        let body = batch_core::json::parse(response.body.as_bytes()).unwrap_or_default();
+        Self { status: response.status, headers: response.headers, body }
+    }
+}
+
+/// An API key for `subject` of `tenant`, stored in the service.
+pub async fn caller(app: &App, tenant: &str, subject: &str, roles: &[&str]) -> String {
+    let key = ApiKey::generate(&app.entropy().bytes());
+    let record = ApiKeyRecord {
+        id: key.id().clone(),
+        hash: key.sha256_hex(),
+        tenant: tenant.try_into().expect("a tenant"),
+        subject: subject.try_into().expect("a subject"),
+        roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+        claims: serde_json::Map::new(),
+        created_at: app.clock().now(),
+        expires_at: None,
+    };
+    app.store().put_api_key(&record).await.expect("the key is stored");
+    key.expose().to_owned()
+}
+
+fn chance(seed: u64) -> Entropy {
+    let state = Arc::new(AtomicU64::new(seed));
+    Entropy::from_fn(move |bytes| {
+        for chunk in bytes.chunks_mut(8) {
+            // SplitMix64 (Steele, Lea and Flood 2014).
+            let mut z = state.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed).wrapping_add(0x9e37_79b9_7f4a_7c15);
+            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            chunk.copy_from_slice(&(z ^ (z >> 31)).to_le_bytes()[..chunk.len()]);
+        }
+    })
+}
+
+impl World {
+    /// With the shipped model and the real limits.
+    pub async fn new() -> Self {
+        Self::with(Model::shipped().expect("the shipped model is right"), Limits::default()).await
+    }
+
+    /// With another model or other limits.
+    pub async fn with(model: Model, limits: Limits) -> Self {
+        let seam = Seam::new(crate::tables::database_in_memory().expect("an empty database"));
+        let config = Config {
+            aws: Aws {
+                region: "us-east-1".into(),
+                access_key_id: "test".into(),
+                secret_access_key: String::from("test").into(),
+                session_token: None,
+                dynamodb_url: None,
+                sqs_url: None,
+            },
+            tables: Tables { batches: "BatchesTable".into(), records: "RecordsTable".into(), control: "ControlTable".into() },
+            queue_url: Some("https://sqs.us-east-1.amazonaws.com/000000000000/BatchQueue".into()),
+            issuer: Some(Issuer {
+                issuer: "https://issuer.test".into(),
+                audience: "batch".into(),
+                jwks_url: "https://issuer.test/jwks.json".into(),
+            }),
+            cursor_key: Some("c".repeat(32).into()),
+            log_level: "info".into(),
+        };
+        let parts = Parts { http: Some(seam.client()), jwks: None, clock: fixed_clock(), entropy: chance(1), limits };
+        let app = App::assemble(config, model, parts).expect("the app starts");
+        let key = caller(&app, "t1", "alice", &[]).await;
+        let world = Self { app, seam, key };
+        // The key's record is cached from here on, so that the calls of a batch are the batch's own.
+        world.get("/capabilities").await;
+        world.seam.take_calls();
+        world
+    }
+
+    /// An API key's text for another caller.
+    pub async fn key(&self, tenant: &str, subject: &str, roles: &[&str]) -> String {
+        caller(&self.app, tenant, subject, roles).await
+    }
+
+    /// Sends any request.
+    pub async fn send(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            let name: http::HeaderName = name.parse().expect("a header name");
+            map.append(name, value.parse().expect("a header value"));
+        }
+        let query = query.split('&').filter(|part| !part.is_empty()).map(|part| {
+            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+            (name.to_owned(), value.to_owned())
+        });
+        let request = Request {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            base_path: String::new(),
+            query: query.collect(),
+            headers: map,
+            body: body.to_vec(),
+            request_id: "request-1".into(),
+        };
+        let function = if method == "GET" { Function::Status } else { Function::Submit };
+        handle(&self.app, function, &request).await.into()
+    }
+
+    /// POSTs JSON as the world's own caller, with more headers.
+    pub async fn post_with(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
+        let mut all = vec![("content-type", "application/json"), ("x-api-key", self.key.as_str())];
+        all.extend(headers);
+        self.send("POST", path, &all, body.to_string().as_bytes()).await
+    }
+
+    /// POSTs a batch as the world's own caller.
+    pub async fn batch(&self, body: &Value) -> Answer {
+        self.post_with("/batch", &[], body).await
+    }
+
+    /// POSTs operations with options.
+    pub async fn run(&self, operations: Vec<Value>, options: Value) -> Answer {
+        self.batch(&json!({ "operations": operations, "options": options })).await
+    }
+
+    /// GETs as the world's own caller.
+    pub async fn get(&self, target: &str) -> Answer {
+        self.send("GET", target, &[("x-api-key", self.key.as_str())], b"").await
+    }
+
+    /// Delivers the messages that were sent to the executor's handler, until none is left; how many there were.
+    pub async fn drain(&self) -> usize {
+        let mut delivered = 0;
+        loop {
+            let messages = self.seam.take_messages();
+            if messages.is_empty() {
+                return delivered;
+            }
+            delivered += messages.len();
+            assert_eq!(self.deliver(&messages).await, Vec::<String>::new(), "a message failed");
+        }
+    }
+
+    /// Delivers `bodies` as one event; the ids (`m0`, `m1`, ...) of those to be delivered again.
+    pub async fn deliver(&self, bodies: &[String]) -> Vec<String> {
+        let records: Vec<Value> = bodies
+            .iter()
+            .enumerate()
+            .map(|(index, body)| json!({ "messageId": format!("m{index}"), "body": body, "attributes": {}, "messageAttributes": {} }))
+            .collect();
+        let event = serde_json::from_value(json!({ "Records": records })).expect("an SQS event");
+        let mut context = lambda_runtime::Context::default();
+        context.deadline = u64::try_from(self.app.clock().now().plus_ms(60_000).0).unwrap_or(0);
+        let response = executor::handle(&self.app, lambda_runtime::LambdaEvent::new(event, context)).await;
+        response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect()
+    }
+
+    /// Every item of a table, as the wire has it.
+    pub fn items(&self, table: &str) -> Vec<Value> {
+        let answer = dispatch(self.seam.database(), "Scan", json!({ "TableName": table })).expect("a scan");
+        answer["Items"].as_array().cloned().unwrap_or_default()
+    }
+}
