@@ -123,7 +123,8 @@ impl Seam {
     fn answer(&self, request: &HttpRequest) -> Result<HttpResponse, ConnectorError> {
         let target = request.headers().get("x-amz-target").unwrap_or_default().to_owned();
         let operation = target.split('.').next_back().unwrap_or_default().to_owned();
-        let mut body: Value = request.body().bytes().and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default();
+        let mut body: Value =
+            request.body().bytes().and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default();
         let call = Call { operation: operation.clone(), body: body.clone(), write_units: 0.0, read_units: 0.0 };
         let place = {
             let mut inner = self.inner();
@@ -190,7 +191,10 @@ fn response(status: u16, body: &Value) -> HttpResponse {
 }
 
 fn raw(status: u16, body: String) -> HttpResponse {
-    let mut response = HttpResponse::new(status.try_into().unwrap_or_else(|_| 500.try_into().expect("500 is a status")), SdkBody::from(body));
+    let mut response = HttpResponse::new(
+        status.try_into().unwrap_or_else(|_| 500.try_into().expect("500 is a status")),
+        SdkBody::from(body),
+    );
     response.headers_mut().insert("content-type", "application/x-amz-json-1.0");
     response
 }

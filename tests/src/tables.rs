@@ -4,12 +4,16 @@ pub fn database_in_memory() -> Result<Database, String> {
     let db = Database::memory().map_err(|e| e.to_string())?;
     let keys = |hash: &str, range: Option<&str>| {
         let mut k = vec![json!({"AttributeName": hash, "KeyType": "HASH"})];
-        if let Some(r) = range { k.push(json!({"AttributeName": r, "KeyType": "RANGE"})); }
+        if let Some(r) = range {
+            k.push(json!({"AttributeName": r, "KeyType": "RANGE"}));
+        }
         Value::Array(k)
     };
     let gsi = |name: &str, hash: &str, range: &str| json!({"IndexName": name, "KeySchema": keys(hash, Some(range)), "Projection": {"ProjectionType": "KEYS_ONLY"}});
-    let attrs = |names: &[&str]| -> Value { names.iter().map(|n| json!({"AttributeName": n, "AttributeType": "S"})).collect() };
-    let named: Vec<Value> = ["tenant", "subject", "party", "reference", "watch"].iter().map(|n| gsi(n, &format!("g_{n}"), "at")).collect();
+    let attrs =
+        |names: &[&str]| -> Value { names.iter().map(|n| json!({"AttributeName": n, "AttributeType": "S"})).collect() };
+    let named: Vec<Value> =
+        ["tenant", "subject", "party", "reference", "watch"].iter().map(|n| gsi(n, &format!("g_{n}"), "at")).collect();
     let slots: Vec<Value> = (0..5).map(|n| gsi(&format!("gsi{n}"), &format!("_g{n}"), "pk")).collect();
     let tables = [
         json!({"TableName": "BatchesTable", "BillingMode": "PAY_PER_REQUEST", "KeySchema": keys("pk", Some("sk")),
@@ -20,6 +24,8 @@ pub fn database_in_memory() -> Result<Database, String> {
           "GlobalSecondaryIndexes": slots}),
         json!({"TableName": "ControlTable", "BillingMode": "PAY_PER_REQUEST", "KeySchema": keys("pk", None), "AttributeDefinitions": attrs(&["pk"])}),
     ];
-    for t in tables { crate::seam::dispatch(&db, "CreateTable", t).map_err(|e| e.to_string())?; }
+    for t in tables {
+        crate::seam::dispatch(&db, "CreateTable", t).map_err(|e| e.to_string())?;
+    }
     Ok(db)
 }

@@ -112,7 +112,11 @@ impl World {
                 dynamodb_url: None,
                 sqs_url: None,
             },
-            tables: Tables { batches: "BatchesTable".into(), records: "RecordsTable".into(), control: "ControlTable".into() },
+            tables: Tables {
+                batches: "BatchesTable".into(),
+                records: "RecordsTable".into(),
+                control: "ControlTable".into(),
+            },
             queue_url: Some("https://sqs.us-east-1.amazonaws.com/000000000000/BatchQueue".into()),
             issuer: Some(Issuer {
                 issuer: "https://issuer.test".into(),

@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::batch::{Head, State};
 use crate::engine::{Ran, Run, run};
-use crate::limits::EXECUTOR_BUDGET_MS;
+use crate::limits::{EXECUTOR_BUDGET_MS, SWEPT_MINUTES};
 use crate::queue::{Message, VERSION};
 use crate::runtime::Timestamp;
 use crate::store::{Contents, Fault, TenantKey};
@@ -47,7 +47,7 @@ pub enum Handled {
 pub async fn handle(app: &App, body: &str, deadline: Timestamp) -> Handled {
     let message = match read(body) {
         Reading::Message(message) => message,
-        Reading::Tick => return Handled::Done,
+        Reading::Tick(time) => return sweep(app, time, deadline).await,
         Reading::Unreadable(reason) => {
             tracing::error!(reason, "message cannot be read; it will end in the dead-letter queue");
             return Handled::Again;
@@ -82,10 +82,36 @@ async fn resume(app: &App, message: &Message, deadline: Timestamp) -> Result<Han
     Ok(Handled::Done)
 }
 
+/// Sends the batches again that were made some minutes before `time` and have not ended: their message was never sent,
+/// or was lost. One that is being worked on is none the worse for it.
+async fn sweep(app: &App, time: Timestamp, deadline: Timestamp) -> Handled {
+    let Some(queue) = app.queue() else { return Handled::Again };
+    let store = app.store().until(deadline);
+    let mut handled = Handled::Done;
+    for age in SWEPT_MINUTES {
+        let found = match store.unfinished(time.minutes() - age).await {
+            Ok(found) => found,
+            Err(fault) => {
+                tracing::error!(error = %fault, "batches could not be looked for");
+                handled = Handled::Again;
+                continue;
+            }
+        };
+        for (tenant, id) in found {
+            tracing::warn!(batch.id = %id, batch.age_minutes = age, "batch has not ended; its message is sent again");
+            if let Err(fault) = queue.send(&Message::execute(&tenant, &id), deadline).await {
+                tracing::error!(batch.id = %id, error = %fault, "message not sent");
+                handled = Handled::Again;
+            }
+        }
+    }
+    handled
+}
+
 enum Reading {
     Message(Message),
-    /// The scheduled event of the minute rule.
-    Tick,
+    /// The scheduled event of the minute rule, and the time in it.
+    Tick(Timestamp),
     Unreadable(&'static str),
 }
 
@@ -94,7 +120,8 @@ fn read(body: &str) -> Reading {
         return Reading::Unreadable("not JSON");
     };
     if value["source"] == "aws.events" && value["detail-type"] == "Scheduled Event" {
-        return Reading::Tick;
+        let time = value["time"].as_str().and_then(Timestamp::parse);
+        return time.map_or(Reading::Unreadable("a scheduled event without a time"), Reading::Tick);
     }
     if value["v"] != VERSION {
         return Reading::Unreadable("a version this one does not know");

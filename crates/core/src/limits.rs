@@ -13,6 +13,8 @@ pub const MAX_EXPANDED_BYTES: usize = 10_000_000;
 pub const MAX_DEPTH: usize = 32;
 /// Bytes of one answer after JSON escaping: Lambda's 6 MB less headers and the event's own envelope.
 pub const MAX_RESPONSE_BYTES: usize = 5_000_000;
+/// Nesting of a row, itself the first level: `DynamoDB` allows 32 in an item, whose map of fields takes one.
+pub const MAX_ROW_DEPTH: usize = 31;
 /// Length of an `Idempotency-Key`, in characters.
 pub const MAX_IDEMPOTENCY_KEY: usize = 255;
 /// Length of `options.reference`, in characters; it becomes part of a key.
@@ -58,6 +60,9 @@ pub const REPLAY_RESEND_MS: i64 = 5_000;
 pub const INLINE_BUDGET_MS: i64 = 20_000;
 /// An executor call works this long before it hands on: its function ends after 60 s.
 pub const EXECUTOR_BUDGET_MS: i64 = 50_000;
+/// Ages, in minutes, at which the sweep looks whether a batch has ended. The first leaves a sync batch its 20 s and a
+/// message its ordinary delay; the last outlives a message's visibility of 6 minutes twice.
+pub const SWEPT_MINUTES: [i64; 3] = [2, 5, 15];
 /// Batches or results on a page.
 pub const MAX_PAGE: usize = 100;
 /// Batches or results on a page that names no `limit`.

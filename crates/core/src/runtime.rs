@@ -24,6 +24,17 @@ impl Timestamp {
         self.0.saturating_sub(earlier.0)
     }
 
+    /// Whole minutes.
+    pub fn minutes(self) -> i64 {
+        self.0.div_euclid(60_000)
+    }
+
+    /// Reads RFC 3339.
+    pub fn parse(text: &str) -> Option<Self> {
+        let at = OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).ok()?;
+        i64::try_from(at.unix_timestamp_nanos() / 1_000_000).ok().map(Self)
+    }
+
     /// Whole seconds, the unit of a `DynamoDB` TTL.
     pub fn seconds(self) -> i64 {
         self.0.div_euclid(1_000)
@@ -80,6 +91,9 @@ pub struct Entropy(Arc<dyn Fn(&mut [u8]) + Send + Sync>);
 
 impl Entropy {
     /// The operating system's generator.
+    ///
+    /// # Panics
+    /// When used, if the machine gives no entropy: there is no safe way on without.
     #[must_use]
     pub fn system() -> Self {
         // A machine without entropy cannot make a unique id; zeros would be a silent collision, so it stops.

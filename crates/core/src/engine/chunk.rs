@@ -8,7 +8,7 @@ use super::snapshot::{Row, Snapshot};
 use super::view::Change;
 use crate::json::{Object, canonical};
 use crate::limits::Limits;
-use crate::model::Model;
+use crate::model::{Entity, Model};
 use crate::plan::item_bytes;
 use crate::plan::{Key, RowKey, UniqueKey};
 
@@ -68,7 +68,7 @@ fn write_row(model: &Model, snapshot: &Snapshot, key: &RowKey, row: Option<&Obje
     let entity = model.entity(&key.entity);
     let listed = row.filter(|row| entity.is_some_and(|entity| !super::read::is_soft_deleted(entity, row)));
     let indexed = listed.map(|row| {
-        let fields = entity.map(|entity| entity.fields()).unwrap_or_default();
+        let fields = entity.map(Entity::fields).unwrap_or_default();
         let values = fields.iter().filter_map(|field| {
             let value = row.get(&field.name).filter(|value| !value.is_null())?;
             Some((field.index?, canonical(value)))

@@ -10,7 +10,8 @@ use super::view::{Change, Halt, View};
 use super::{change, create, read};
 use crate::auth::Caller;
 use crate::batch::Options;
-use crate::limits::{MAX_ITEM_BYTES, MAX_RESULT_BYTES, MAX_RESULTS_BYTES};
+use crate::json::Object;
+use crate::limits::{MAX_ITEM_BYTES, MAX_RESULT_BYTES, MAX_RESULTS_BYTES, MAX_ROW_DEPTH};
 use crate::model::Model;
 use crate::operation::{Action, Code, Failure, Outcome, SkipReason};
 use crate::plan::Key;
@@ -206,6 +207,10 @@ impl Evaluation<'_> {
     fn accept(&mut self, effect: Effect) -> Result<(Outcome, Vec<Change>), Halt> {
         for change in &effect.changes {
             if let Change::Row(key, Some(row)) = change {
+                if depth(row) > MAX_ROW_DEPTH {
+                    let message = format!("the row would be nested more than {MAX_ROW_DEPTH} levels deep");
+                    return Err(Failure::new(Code::InvalidValue, message).at("/store_params").into());
+                }
                 let bytes = item_bytes(row);
                 if bytes > MAX_ITEM_BYTES {
                     let message =
@@ -242,6 +247,18 @@ fn ended<'o>(
         }
     }
     ended
+}
+
+/// Levels of lists and objects, the row itself the first. References can stack what each was shallow enough by itself.
+fn depth(row: &Object) -> usize {
+    fn of(value: &Value) -> usize {
+        match value {
+            Value::Array(items) => 1 + items.iter().map(of).max().unwrap_or(0),
+            Value::Object(fields) => depth(fields),
+            _ => 0,
+        }
+    }
+    1 + row.values().map(of).max().unwrap_or(0)
 }
 
 /// Bytes of an outcome as JSON text.

@@ -259,7 +259,9 @@ impl Session<'_> {
             Commit::Guard(stands) => self.adopt(*stands, state, (steps, actions)).await,
             Commit::Refused(refusals) => {
                 let keys: Vec<Key> = refusals.iter().map(Refusal::key).collect();
-                refusals.into_iter().for_each(|refusal| self.snapshot.correct(refusal));
+                for refusal in refusals {
+                    self.snapshot.correct(refusal);
+                }
                 self.contended(steps, &keys);
                 Ok(Next::Replan)
             }
@@ -283,7 +285,9 @@ impl Session<'_> {
         let before = self.state.as_ref();
         let nonce = self.run.entropy.hex32();
         let mut summary = before.map_or_else(|| Summary::pending(head.total()), |state| state.summary);
-        steps.iter().for_each(|step| summary.add(&step.outcome));
+        for step in steps {
+            summary.add(&step.outcome);
+        }
         let mut results = before.map_or_else(Results::default, |state| state.results.clone());
         let from = results.inline_from();
         let inline: Vec<&Outcome> =

@@ -108,7 +108,7 @@ pub(super) async fn results(app: &App, caller: &Caller, id: &str, request: &Requ
         }
         data.push(told);
     }
-    paged(app, data, next.as_deref(), &scope)
+    paged(app, &data, next.as_deref(), &scope)
 }
 
 pub(super) async fn batches(app: &App, caller: &Caller, request: &Request) -> Reply {
@@ -140,8 +140,9 @@ pub(super) async fn batches(app: &App, caller: &Caller, request: &Request) -> Re
     };
     match status::batches(app, caller, &filter, limit, place.as_deref()).await {
         Ok(page) => {
-            let data = page.batches.iter().map(|(head, state)| native::batch(head, state.as_ref())).collect();
-            paged(app, data, page.next.as_deref(), &scope)
+            let data: Vec<Value> =
+                page.batches.iter().map(|(head, state)| native::batch(head, state.as_ref())).collect();
+            paged(app, &data, page.next.as_deref(), &scope)
         }
         Err(fault) => Reply::fault(&fault, &request.request_id),
     }
@@ -166,7 +167,7 @@ fn page(app: &App, request: &Request, scope: &str, most: usize) -> Result<(usize
     Ok((limit, place))
 }
 
-fn paged(app: &App, data: Vec<Value>, next: Option<&str>, scope: &str) -> Reply {
+fn paged(app: &App, data: &[Value], next: Option<&str>, scope: &str) -> Reply {
     let cursor = next.and_then(|place| app.cursor_key().map(|key| key.seal(scope, place)));
     Reply::told(200, json!({ "data": data, "hasMore": cursor.is_some(), "nextCursor": cursor }))
 }

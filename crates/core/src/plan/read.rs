@@ -37,11 +37,11 @@ impl ReadOptions {
             match name.trim_start_matches("__") {
                 "limit" => {
                     options.limit =
-                        Some(whole(value, 1, MAX_READ_LIMIT).map_err(|range| wrong(format!("limit {range}")))?)
+                        Some(whole(value, 1, MAX_READ_LIMIT).map_err(|range| wrong(format!("limit {range}")))?);
                 }
                 "offset" => {
                     options.offset =
-                        whole(value, 0, MAX_READ_OFFSET).map_err(|range| wrong(format!("offset {range}")))?
+                        whole(value, 0, MAX_READ_OFFSET).map_err(|range| wrong(format!("offset {range}")))?;
                 }
                 "sort" => {
                     let text = value.as_str().ok_or_else(|| {

@@ -17,7 +17,7 @@ use crate::runtime::Timestamp;
 const HEAD: &str = "A#HEAD";
 const STATE: &str = "A#STATE";
 /// Partitions a minute's new batches are spread over, for the sweep.
-const WATCH_SHARDS: u8 = 4;
+pub(super) const WATCH_SHARDS: u8 = 4;
 /// Version of the stored form; a reader refuses one it does not know.
 const FORMAT: u32 = 1;
 
@@ -313,7 +313,7 @@ fn head_item(keys: &TenantKey, head: &Head) -> Result<Item, Fault> {
         ("at".to_owned(), s(head.created.to_string())),
         ("g_tenant".to_owned(), s(keys.batches())),
         ("g_subject".to_owned(), s(keys.batches_of(head.caller.subject()))),
-        ("g_watch".to_owned(), s(format!("W#{minute}#{shard}"))),
+        ("g_watch".to_owned(), s(watch_bucket(minute, shard))),
     ]);
     if let Some(reference) = &head.reference {
         item.insert("reference".to_owned(), s(reference.as_str()));
@@ -327,6 +327,11 @@ fn head_item(keys: &TenantKey, head: &Head) -> Result<Item, Fault> {
         }
     };
     Ok(item)
+}
+
+/// The index partition of the batches made in one minute, one of several.
+pub(super) fn watch_bucket(minute: i64, shard: u8) -> String {
+    format!("W#{minute}#{shard}")
 }
 
 fn head_of(keys: &TenantKey, item: &Item) -> Result<Head, Fault> {

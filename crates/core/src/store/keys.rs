@@ -30,6 +30,13 @@ impl TenantKey {
         BatchId::parse(pk.strip_prefix(&self.0)?.strip_prefix("#B#")?)
     }
 
+    /// The tenant and the batch of a batch's partition key. Only the sweep, which serves every tenant, reads keys
+    /// without knowing whose they are.
+    pub(super) fn owner(pk: &str) -> Option<(Tenant, BatchId)> {
+        let (tenant, id) = pk.strip_prefix("T#")?.split_once("#B#")?;
+        Some((Tenant::try_from(tenant).ok()?, BatchId::parse(id)?))
+    }
+
     /// The partition key of an item that a batch touches.
     pub(super) fn item(&self, key: &Key) -> String {
         match key {

@@ -24,6 +24,11 @@ pub(super) async fn run(args: Submit, api_key: Option<String>) -> Result<Outcome
     let client = Client::new(&args.url, credential)?;
     let reply = client.submit(&batch, args.watch.then_some("respond-async")).await?;
     let (ended, results) = match reply.status {
+        // Too much for one answer: it can be had in pages.
+        200 if reply.body["hasMore"] == true => {
+            let id = reply.body["batchId"].as_str().unwrap_or_default();
+            (reply.body.clone(), client.results(id).await?)
+        }
         200 => (reply.body.clone(), by_id(&reply.body["results"])),
         202 => {
             let id = reply.body["batchId"].as_str().unwrap_or_default().to_owned();
@@ -64,9 +69,9 @@ fn development_token() -> Result<String, Error> {
 /// The results of a sync answer as those of a page: each with its id, in the order of the request.
 fn by_id(results: &Value) -> Vec<Value> {
     let results = results.as_object().into_iter().flatten().map(|(id, result)| {
-        let mut result = result.clone();
-        result["id"] = id.clone().into();
-        result
+        let mut result = result.as_object().cloned().unwrap_or_default();
+        result.insert("id".to_owned(), id.clone().into());
+        Value::Object(result)
     });
     results.collect()
 }

@@ -112,17 +112,14 @@ fn read_operation(index: usize, operation: &Value, problems: &mut Vec<Problem>) 
     }
     match fields.get("action") {
         None => wrong("/action", Code::Required, "action is missing: create, read, update or delete".to_owned()),
-        Some(Value::String(text)) => match Action::parse(text) {
-            Some(action) => draft.action = Some(action),
-            None => {
+        Some(Value::String(text)) => {
+            draft.action = Action::parse(text);
+            if draft.action.is_none() {
                 let shown: String = text.chars().take(64).collect();
-                wrong(
-                    "/action",
-                    Code::UnknownAction,
-                    format!("there is no action {shown:?}; there are create, read, update, delete"),
-                );
+                let message = format!("there is no action {shown:?}; there are create, read, update, delete");
+                wrong("/action", Code::UnknownAction, message);
             }
-        },
+        }
         Some(other) => wrong("/action", Code::WrongType, format!("action must be a string, not {}", type_name(other))),
     }
     for (name, target) in [
@@ -132,7 +129,7 @@ fn read_operation(index: usize, operation: &Value, problems: &mut Vec<Problem>) 
     ] {
         match fields.get(name) {
             None => {}
-            Some(Value::Object(given)) => *target = given.clone(),
+            Some(Value::Object(given)) => target.clone_from(given),
             Some(other) => wrong(
                 &format!("/{name}"),
                 Code::WrongType,

@@ -1,0 +1,81 @@
+//! A tour of the service: batches of every kind over HTTP, every result checked.
+//!
+//! - `orders` the batches it sends
+//! - `scenes` what is done with them, and what is expected
+//! - `check` what is compared
+
+mod check;
+mod orders;
+mod scenes;
+
+use batch_core::runtime::{Clock, Timestamp};
+use batch_local::{Error, Service, Settings};
+
+use self::check::Checks;
+use super::Outcome;
+use super::client::Client;
+use super::output::{say, table};
+
+/// One step of the tour.
+struct Scene {
+    title: &'static str,
+    /// How it was sent.
+    how: &'static str,
+    operations: usize,
+    /// The word for how it ended.
+    status: String,
+    took_ms: i64,
+    checks: Checks,
+}
+
+/// Starts a service in memory, runs the tour against it, and stops it.
+pub(super) async fn run() -> Result<Outcome, Error> {
+    let service = Service::start(Settings::in_memory()?).await?;
+    let key = service.api_key("demo", "visitor", &["admin"]).await?;
+    let client = Client::new(&service.base_url(), key.expose().clone())?;
+    say(format!("A service in memory, at {}. Everything below goes over HTTP.\n", service.base_url()))?;
+    let toured = tour(&client).await;
+    service.stop().await;
+    let scenes = toured?;
+
+    let rows: Vec<[String; 6]> = scenes.iter().map(row).collect();
+    say(format!("\n{}", table(["batch", "sent", "operations", "ended", "ms", "as expected"], &rows)))?;
+    let (made, wrong) = scenes.iter().fold((0, Vec::new()), |(made, mut wrong), scene| {
+        wrong.extend(scene.checks.wrong().iter().map(|what| format!("  {}: {what}", scene.title)));
+        (made + scene.checks.made(), wrong)
+    });
+    if wrong.is_empty() {
+        say(format!("\nAll {made} checks hold. `cargo run -p batch-local` serves the same API for you to try."))?;
+        return Ok(Outcome::Success);
+    }
+    say(format!("\n{} of {made} checks do not hold:\n{}", wrong.len(), wrong.join("\n")))?;
+    Ok(Outcome::Failure)
+}
+
+async fn tour(client: &Client) -> Result<Vec<Scene>, Error> {
+    let clock = Clock::system();
+    let mut scenes = Vec::new();
+    let mut finish = |mut scene: Scene, begun: Timestamp| -> Result<(), Error> {
+        scene.took_ms = clock.now().since_ms(begun);
+        scenes.push(scene);
+        Ok(())
+    };
+    let begun = clock.now();
+    finish(scenes::related(client).await?, begun)?;
+    let begun = clock.now();
+    finish(scenes::conditional(client).await?, begun)?;
+    let begun = clock.now();
+    finish(scenes::large_order(client).await?, begun)?;
+    let begun = clock.now();
+    finish(scenes::atomic_order(client).await?, begun)?;
+    let begun = clock.now();
+    finish(scenes::failing_order(client).await?, begun)?;
+    Ok(scenes)
+}
+
+fn row(scene: &Scene) -> [String; 6] {
+    let (made, wrong) = (scene.checks.made(), scene.checks.wrong().len());
+    let verdict = if wrong == 0 { format!("yes ({made} checks)") } else { format!("NO ({wrong} of {made} differ)") };
+    let (operations, took) = (scene.operations.to_string(), scene.took_ms.to_string());
+    [scene.title.to_owned(), scene.how.to_owned(), operations, scene.status.clone(), took, verdict]
+}

@@ -1,0 +1,301 @@
+//! The command lines, each as a process of its own.
+
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// The source's first example, with a marker to find its rows by.
+const RELATED: &str = r#"{"operations": [
+    {"id": "create_customer", "entity": "customer", "action": "create",
+     "store_params": {"first_name": "John", "last_name": "Doe", "email": "john@example.com"}},
+    {"id": "create_invoice", "entity": "invoice", "action": "create",
+     "store_params": {"customer_id": "$ref:create_customer.customer_id", "total": 100.00},
+     "depends_on": ["create_customer"]}
+]}"#;
+
+fn command(home: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_batch-local"));
+    command.current_dir(home).args(arguments).env_remove("BATCH_API_KEY").env("LOG_LEVEL", "warn");
+    command
+}
+
+fn run(home: &Path, arguments: &[&str]) -> Output {
+    command(home, arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+/// The one line on standard output.
+fn only_line(output: &Output) -> String {
+    assert!(output.status.success(), "{output:?}");
+    let lines: Vec<&str> = text(&output.stdout).lines().collect();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    lines[0].to_owned()
+}
+
+/// A running service.
+struct Serving {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    url: String,
+    key: String,
+}
+
+impl Serving {
+    /// Starts it, and waits for its line.
+    fn start(home: &Path, arguments: &[&str]) -> Self {
+        let mut child = command(home, arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let (mut url, mut key, mut line) = (String::new(), String::new(), String::new());
+        while url.is_empty() {
+            line.clear();
+            assert_ne!(stdout.read_line(&mut line).unwrap(), 0, "it ended before it listened");
+            if let Some(found) = line.trim().strip_prefix("KEY=") {
+                found.clone_into(&mut key);
+            }
+            if let Some(found) = line.trim().strip_prefix("listening on ") {
+                found.clone_into(&mut url);
+            }
+        }
+        Self { child, stdout, url, key }
+    }
+
+    fn port(&self) -> &str {
+        self.url.rsplit_once(':').unwrap().1
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Stops it as a supervisor would; it says nothing more, and ends well.
+    fn stop(mut self, signal: &str) {
+        self.signal(signal);
+        let mut rest = String::new();
+        std::io::Read::read_to_string(&mut self.stdout, &mut rest).unwrap();
+        assert_eq!(rest, "");
+        assert!(self.child.wait().unwrap().success());
+    }
+
+    fn kill(mut self) {
+        self.signal("KILL");
+        self.child.wait().unwrap();
+    }
+
+    async fn post(&self, batch: &str, prefer: &str) -> (u16, Value) {
+        let request = reqwest::Client::new().post(format!("{}/batch", self.url)).bearer_auth(&self.key);
+        let request = request.header("content-type", "application/json").header("prefer", prefer);
+        let response = request.body(batch.to_owned()).send().await.unwrap();
+        (response.status().as_u16(), response.json().await.unwrap())
+    }
+
+    async fn get(&self, path: &str, credential: &str) -> (u16, Value) {
+        let response = reqwest::Client::new().get(format!("{}{path}", self.url)).bearer_auth(credential).send();
+        let response = response.await.unwrap();
+        (response.status().as_u16(), response.json().await.unwrap())
+    }
+
+    /// The rows that a read finds.
+    async fn read(&self, entity: &str, query: Value, metadata: Value) -> Value {
+        let batch = json!({"operations": [{
+            "id": "look", "entity": entity, "action": "read", "query_params": query, "metadata_params": metadata,
+        }]});
+        let (status, body) = self.post(&batch.to_string(), "wait=20").await;
+        assert_eq!(status, 200, "{body}");
+        body["results"]["look"]["data"].clone()
+    }
+}
+
+#[tokio::test]
+async fn a_restart_keeps_batches_and_records() {
+    let home = TempDir::new().unwrap();
+    let first = Serving::start(home.path(), &["serve", "--port", "0"]);
+    let (status, body) = first.post(RELATED, "wait=20").await;
+    assert_eq!((status, &body["status"]), (200, &json!("completed")), "{body}");
+    let key = first.key.clone();
+    first.stop("TERM");
+
+    let second = Serving::start(home.path(), &["serve", "--port", "0"]);
+    let id = body["batchId"].as_str().unwrap();
+    let (status, batch) = second.get(&format!("/batches/{id}"), &key).await;
+    assert_eq!((status, &batch["status"]), (200, &json!("completed")), "{batch}");
+    let customer = &body["results"]["create_customer"]["data"][0];
+    let found = second.read("customer", json!({"email": "john@example.com"}), json!({})).await;
+    assert_eq!(found, json!([customer]));
+    second.stop("INT");
+}
+
+#[tokio::test]
+async fn batches_that_were_queued_when_it_was_killed_all_end_and_take_effect_once() {
+    const BATCHES: usize = 20;
+    const OPERATIONS: usize = 100;
+    let home = TempDir::new().unwrap();
+    let first = Serving::start(home.path(), &["serve", "--port", "0"]);
+    let mut ids = Vec::new();
+    for batch in 0..BATCHES {
+        let operations: Vec<Value> = (0..OPERATIONS)
+            .map(|operation| {
+                let name = json!({"first_name": format!("n{operation}"), "last_name": format!("batch{batch}")});
+                json!({"entity": "customer", "action": "create", "store_params": name})
+            })
+            .collect();
+        let batch = json!({"operations": operations, "options": {"atomic": false}});
+        let (status, body) = first.post(&batch.to_string(), "respond-async").await;
+        assert_eq!(status, 202, "{body}");
+        ids.push(body["batchId"].as_str().unwrap().to_owned());
+    }
+    first.kill();
+
+    let second = Serving::start(home.path(), &["serve", "--port", "0"]);
+    for (number, id) in ids.iter().enumerate() {
+        let batch = loop {
+            let (status, batch) = second.get(&format!("/batches/{id}"), &second.key).await;
+            assert_eq!(status, 200, "{batch}");
+            if !matches!(batch["status"].as_str(), Some("pending" | "processing")) {
+                break batch;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        assert_eq!((&batch["status"], &batch["summary"]["successful"]), (&json!("completed"), &json!(OPERATIONS)));
+        let of_batch = json!({"last_name": format!("batch{number}")});
+        let count = second.read("customer", of_batch, json!({"count": true})).await;
+        assert_eq!(count, json!([{"count": OPERATIONS}]), "batch {number}");
+    }
+    second.stop("TERM");
+}
+
+#[test]
+fn the_demo_ends_well() {
+    let home = TempDir::new().unwrap();
+    let output = run(home.path(), &["demo"]);
+    assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
+    let shown = text(&output.stdout);
+    assert!(shown.contains("checks hold"), "{shown}");
+    assert_eq!(shown.matches("yes (").count(), 5, "{shown}");
+    assert!(text(&output.stderr).contains("100/100 completed"), "progress is a line each without a terminal");
+    assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0, "it leaves nothing behind");
+}
+
+#[tokio::test]
+async fn a_token_stands_alone_and_is_good_for_any_service_of_the_directory() {
+    let home = TempDir::new().unwrap();
+    let arguments = ["token", "--tenant", "acme", "--subject", "ann", "--role", "admin", "--claim", "creators=a,b"];
+    let token = only_line(&run(home.path(), &arguments));
+    assert_eq!(token.split('.').count(), 3);
+    for service in [&["serve", "--port", "0", "--memory"][..], &["--port", "0", "--data-dir", "elsewhere"]] {
+        let serving = Serving::start(home.path(), service);
+        assert_eq!(serving.get("/batches", &token).await.0, 200);
+        assert_eq!(serving.get("/batches", "a.b.c").await.0, 401);
+        serving.stop("TERM");
+    }
+    assert!(home.path().join("elsewhere").is_dir());
+}
+
+#[tokio::test]
+async fn a_key_is_good_for_a_running_service_and_for_a_data_directory() {
+    let home = TempDir::new().unwrap();
+    let caller = ["key", "--tenant", "acme", "--subject", "ann"];
+    let serving = Serving::start(home.path(), &["serve", "--port", "0", "--memory"]);
+    let key = only_line(&run(home.path(), &[&caller[..], &["--port", serving.port()]].concat()));
+    assert_eq!(serving.get("/batches", &key).await.0, 200);
+    serving.stop("TERM");
+
+    let before = only_line(&run(home.path(), &[&caller[..], &["--data-dir", "data"]].concat()));
+    let serving = Serving::start(home.path(), &["serve", "--port", "0", "--data-dir", "data"]);
+    let beside = only_line(&run(home.path(), &[&caller[..], &["--data-dir", "data"]].concat()));
+    for key in [before, beside] {
+        assert_eq!(serving.get("/batches", &key).await.0, 200);
+    }
+    assert_eq!(serving.get("/batches", &key).await.0, 401, "a key of another service");
+    serving.stop("TERM");
+}
+
+#[tokio::test]
+async fn a_file_is_sent_watched_and_shown() {
+    let home = TempDir::new().unwrap();
+    fs::write(home.path().join("batch.json"), RELATED).unwrap();
+    let serving = Serving::start(home.path(), &["serve", "--port", "0", "--memory"]);
+    let submit = ["submit", "batch.json", "--url", &serving.url];
+
+    let watched = run(home.path(), &[&submit[..], &["--watch"]].concat());
+    let (shown, progress) = (text(&watched.stdout), text(&watched.stderr));
+    assert!(watched.status.success(), "{shown}{progress}");
+    assert!(shown.contains("create_customer  create customer  completed"), "{shown}");
+    assert!(shown.contains("completed: 2 succeeded, 0 failed, 0 skipped"), "{shown}");
+    assert!(progress.contains("2/2 completed"), "{progress}");
+
+    // The same again: the address is taken.
+    let again = command(home.path(), &submit).env("BATCH_API_KEY", &serving.key).output().unwrap();
+    assert_eq!(again.status.code(), Some(1));
+    assert!(text(&again.stdout).contains("409 UNIQUE_VIOLATION"), "{}", text(&again.stdout));
+
+    let wrong = run(home.path(), &[&submit[..], &["--key", "nonsense"]].concat());
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(text(&wrong.stderr).starts_with("error: 401 "), "{}", text(&wrong.stderr));
+    serving.stop("TERM");
+}
+
+#[test]
+fn a_batch_can_come_from_standard_input_and_its_problems_are_told() {
+    let home = TempDir::new().unwrap();
+    let serving = Serving::start(home.path(), &["serve", "--port", "0", "--memory"]);
+    let mut submit = command(home.path(), &["submit", "-", "--url", &serving.url]);
+    let mut submit = submit.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    submit.stdin.take().unwrap().write_all(br#"{"operations": [{"entity": "dragon", "action": "create"}]}"#).unwrap();
+    let output = submit.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = text(&output.stderr);
+    assert!(told.contains("400 BATCH_VALIDATION_ERROR") && told.contains("/operations/0/entity UNKNOWN_ENTITY"), "{told}");
+    serving.stop("TERM");
+}
+
+#[test]
+fn a_wrong_model_stops_the_start_with_line_and_reason() {
+    let home = TempDir::new().unwrap();
+    let model = "components:\n  schemas:\n    thing:\n      type: object\n      properties:\n        name: {type: strin}\n";
+    fs::write(home.path().join("model.yaml"), model).unwrap();
+    let output = run(home.path(), &["serve", "--port", "0", "--memory", "--model", "model.yaml"]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = text(&output.stderr);
+    assert!(told.contains("model.yaml") && told.contains("line 6") && told.contains("strin"), "{told}");
+    assert_eq!(text(&output.stdout), "");
+}
+
+#[test]
+fn what_is_taken_is_named() {
+    let home = TempDir::new().unwrap();
+    let serving = Serving::start(home.path(), &["serve", "--port", "0"]);
+    let taken = run(home.path(), &["serve", "--memory", "--port", serving.port()]);
+    let told = format!("error: 127.0.0.1:{} cannot be listened on: Address already in use", serving.port());
+    assert!(text(&taken.stderr).starts_with(&told), "{}", text(&taken.stderr));
+    let taken = run(home.path(), &["serve", "--port", "0"]);
+    assert_eq!(text(&taken.stderr), "error: another service uses the data directory .local\n");
+    assert_eq!(taken.status.code(), Some(1));
+    serving.stop("TERM");
+}
+
+#[test]
+fn the_backend_prints_the_settings_of_the_functions_and_nothing_else() {
+    let home = TempDir::new().unwrap();
+    let mut backend = command(home.path(), &["backend", "--port", "0", "--memory"]);
+    let mut child = backend.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut ready = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut ready).unwrap();
+    assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    let lines: Vec<(&str, &str)> = text(&output.stdout).lines().map(|line| line.split_once('=').unwrap()).collect();
+    for name in ["BATCHES_TABLE", "RECORDS_TABLE", "CONTROL_TABLE", "QUEUE_URL", "JWKS_URL", "CURSOR_KEY", "AWS_REGION"] {
+        assert!(lines.iter().any(|(found, value)| *found == name && !value.is_empty()), "{name}");
+    }
+}
