@@ -217,7 +217,18 @@ impl World {
 
     /// Every item of a table, as the wire has it.
     pub fn items(&self, table: &str) -> Vec<Value> {
-        let answer = dispatch(self.seam.database(), "Scan", json!({ "TableName": table })).expect("a scan");
-        answer["Items"].as_array().cloned().unwrap_or_default()
+        let (mut items, mut after) = (Vec::new(), Value::Null);
+        loop {
+            let mut scan = json!({ "TableName": table });
+            if !after.is_null() {
+                scan["ExclusiveStartKey"] = after;
+            }
+            let page = dispatch(self.seam.database(), "Scan", scan).expect("a scan");
+            items.extend(page["Items"].as_array().cloned().unwrap_or_default());
+            after = page["LastEvaluatedKey"].clone();
+            if after.is_null() {
+                return items;
+            }
+        }
     }
 }

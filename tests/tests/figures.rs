@@ -204,13 +204,13 @@ fn noise(seed: usize, length: usize) -> String {
 
 #[tokio::test(start_paused = true)]
 async fn write_units_of_a_hundred_one_kilobyte_updates_are_at_most_235() {
-    let text = noise(7, 620);
+    let text = noise(7, 836);
     let world = with_notes(100, &text).await;
     // Two texts in turn, so that operations and results compress to about 4 KB each, as the figure supposes.
     let changes: Vec<Value> = (0..100)
         .map(|id| {
             json!({ "entity": "note", "action": "update", "query_params": { "note_id": format!("p{id}") },
-                          "store_params": { "text": format!("{}{}", noise(id + 100, 36), noise(3, 584)) } })
+                          "store_params": { "text": format!("{}{}", noise(id + 100, 36), noise(3, 800)) } })
         })
         .collect();
     let body = json!({ "operations": changes, "options": { "atomic": false } });

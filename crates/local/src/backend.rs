@@ -1,7 +1,6 @@
 //! What the functions stand on: the tables and the queues, served on loopback.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -55,14 +54,6 @@ impl Storage {
             }
             _ => Error::caused("the queues cannot be opened", &error),
         })
-    }
-
-    /// Whether a service has kept data here before.
-    pub(crate) fn exists(&self) -> bool {
-        match self {
-            Self::Memory => false,
-            Self::Directory(directory) => fs::exists(directory.join("dynamodb.sqlite")).unwrap_or(false),
-        }
     }
 }
 

@@ -1,10 +1,11 @@
 //! The long-running commands.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use batch_core::runtime::{Clock, Entropy};
 use batch_core::limits::Limits;
+use batch_core::runtime::{Clock, Entropy};
 use batch_local::keys::Keys;
 use batch_local::{Error, Functionless, SHIPPED_MODEL, Service, Settings, Storage, read_model};
 use tokio::signal;
@@ -64,7 +65,7 @@ fn settings(port: u16, data: Data, model: Option<&Path>) -> Result<Settings, Err
         entropy: Entropy::system(),
         limits: Limits::default(),
         http: None,
-        handlers: std::collections::BTreeMap::new(),
+        handlers: BTreeMap::new(),
     })
 }
 
