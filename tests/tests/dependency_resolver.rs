@@ -1,7 +1,12 @@
 //! The order of operations: what runs before what, what may run beside it, and what a cycle is called.
 
+use batch_core::dialect::records;
+use batch_core::model::Model;
+use batch_core::operation::Code;
+use batch_core::plan::check;
 use batch_core::plan::graph::{Cycle, Graph};
 use proptest::prelude::*;
+use serde_json::{Value, json};
 
 /// A graph of `n` operations from `(dependency, dependent)` pairs.
 fn graph(n: usize, edges: &[(usize, usize)]) -> Graph {
@@ -76,6 +81,40 @@ fn complex_dependency_graphs() {
     assert_eq!(graph.descendants(4), [0, 2, 3, 5]);
     assert_eq!(graph.descendants(6), [0, 1, 2, 3, 5]);
     assert!(graph.descendants(7).is_empty());
+}
+
+/// The codes and pointers of what is wrong with operations of the shipped model.
+fn problems(operations: Value) -> Vec<(Code, String)> {
+    let request = records::parse(&json!({ "operations": operations }));
+    let model = Model::shipped().expect("the shipped model is right");
+    let problems = request.problems.into_iter().chain(check(&request.drafts, &model));
+    problems.map(|problem| (problem.code, problem.pointer)).collect()
+}
+
+fn artist(id: &str, depends_on: &[&str]) -> Value {
+    json!({ "id": id, "entity": "artist", "action": "create", "store_params": { "name": "N" }, "depends_on": depends_on })
+}
+
+#[test]
+fn unknown_dependency_handling() {
+    let unknown = problems(json!([artist("a", &["b"]), artist("c", &["a", "nobody"])]));
+    assert_eq!(
+        unknown,
+        [
+            (Code::UnknownDependency, "/operations/0/depends_on/0".to_owned()),
+            (Code::UnknownDependency, "/operations/1/depends_on/1".to_owned()),
+        ]
+    );
+    assert_eq!(problems(json!([artist("a", &["b"]), artist("b", &[])])), []);
+}
+
+#[test]
+fn duplicate_operation_id_detection() {
+    let twice = problems(json!([artist("a", &[]), artist("b", &[]), artist("a", &[])]));
+    assert_eq!(twice, [(Code::DuplicateId, "/operations/2/id".to_owned())]);
+    let automatic = json!({ "entity": "artist", "action": "create", "store_params": { "name": "N" } });
+    let taken = problems(json!([artist("op_1", &[]), automatic]));
+    assert_eq!(taken, [(Code::DuplicateId, "/operations/1/id".to_owned())], "an automatic id counts too");
 }
 
 #[test]

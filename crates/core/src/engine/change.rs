@@ -40,7 +40,7 @@ pub(super) fn update(
             continue;
         }
         if field.unique {
-            changes.extend(release(entity, &field.name, old));
+            changes.extend(release(entity, &field.name, old, &key));
         }
         take_unique(view, entity, field, new, &key.id, &mut changes)?;
         changes.extend(field.references.as_ref().and_then(|parent| leave(&parent.entity, old)));
@@ -75,7 +75,7 @@ pub(super) fn delete(
     for field in entity.fields() {
         let value = row.get(&field.name).unwrap_or(&Value::Null);
         if field.unique {
-            changes.extend(release(entity, &field.name, value));
+            changes.extend(release(entity, &field.name, value, &key));
         }
         changes.extend(field.references.as_ref().and_then(|parent| leave(&parent.entity, value)));
     }
@@ -131,8 +131,10 @@ fn bump_version(entity: &Entity, row: &mut Object) {
     row.insert(field.clone(), number(&decimal::canonical(&next).unwrap_or(next)));
 }
 
-fn release(entity: &Entity, field: &str, value: &Value) -> Option<Change> {
-    UniqueKey::new(&entity.name, field, value).map(|key| Change::Own(key, None))
+/// The row gives a unique value up, which it has: that much the row itself tells.
+fn release(entity: &Entity, field: &str, value: &Value, row: &RowKey) -> Option<Change> {
+    let key = UniqueKey::new(&entity.name, field, value)?;
+    Some(Change::Own { key, before: Some(row.id.clone()), after: None })
 }
 
 fn leave(entity: &str, value: &Value) -> Option<Change> {

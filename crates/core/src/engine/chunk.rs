@@ -26,15 +26,15 @@ struct Count {
 /// One action for each item that `steps` touch, in key order, conditioned on what `snapshot` says of it.
 pub fn fold<'a>(model: &Model, snapshot: &Snapshot, steps: impl IntoIterator<Item = &'a Step>) -> Vec<Action> {
     let mut rows: BTreeMap<&RowKey, Option<&Object>> = BTreeMap::new();
-    let mut owners: BTreeMap<&UniqueKey, Option<&String>> = BTreeMap::new();
+    let mut owners: BTreeMap<&UniqueKey, (Option<&String>, Option<&String>)> = BTreeMap::new();
     let mut counts: BTreeMap<&RowKey, Count> = BTreeMap::new();
     for change in steps.into_iter().flat_map(|step| &step.changes) {
         match change {
             Change::Row(key, row) => {
                 rows.insert(key, row.as_ref());
             }
-            Change::Own(key, owner) => {
-                owners.insert(key, owner.as_ref());
+            Change::Own { key, before, after } => {
+                owners.entry(key).or_insert((before.as_ref(), None)).1 = after.as_ref();
             }
             Change::BeginChildren(key) => {
                 let count = counts.entry(key).or_insert(Count { begins: true, exactly: None, now: None });
@@ -54,10 +54,11 @@ pub fn fold<'a>(model: &Model, snapshot: &Snapshot, steps: impl IntoIterator<Ite
         }
     }
     let rows = rows.into_iter().map(|(key, row)| write_row(model, snapshot, key, row));
-    let owners = owners.into_iter().map(|(key, owner)| Action::Own {
+    // What has been read of a value counts; else what the first operation on it took for granted.
+    let owners = owners.into_iter().map(|(key, (before, after))| Action::Own {
         key: key.clone(),
-        base: snapshot.owners.get(key).cloned().flatten(),
-        owner: owner.cloned(),
+        base: snapshot.owners.get(key).cloned().unwrap_or_else(|| before.cloned()),
+        owner: after.cloned(),
     });
     let counts = counts.into_iter().map(|(key, count)| move_count(key, count));
     rows.chain(owners).chain(counts).collect()
@@ -184,7 +185,7 @@ impl Change {
     pub fn key(&self) -> Key {
         match self {
             Self::Row(key, _) => Key::Row(key.clone()),
-            Self::Own(key, _) => Key::Unique(key.clone()),
+            Self::Own { key, .. } => Key::Unique(key.clone()),
             Self::BeginChildren(key) | Self::EndChildren(key) | Self::AddChildren(key, _) => Key::Children(key.clone()),
         }
     }

@@ -106,11 +106,12 @@ pub(super) fn take_unique(
         return Ok(());
     }
     let Some(key) = UniqueKey::new(&entity.name, &field.name, value) else { return Ok(()) };
-    if view.owner(&key).is_some_and(|owner| owner != id) {
+    let before = view.owner(&key).map(str::to_owned);
+    if before.as_deref().is_some_and(|owner| owner != id) {
         let message = format!("another {} has this {}", entity.name, field.name);
         return Err(Failure::new(Code::UniqueViolation, message).at(format!("/store_params/{}", field.name)));
     }
-    changes.push(Change::Own(key, Some(id.to_owned())));
+    changes.push(Change::Own { key, before, after: Some(id.to_owned()) });
     Ok(())
 }
 

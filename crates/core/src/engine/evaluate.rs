@@ -79,7 +79,7 @@ pub fn evaluate(job: &Job<'_>, snapshot: &Snapshot, done: &[Outcome]) -> Progres
         view: View::new(snapshot),
         steps: Vec::new(),
         unknown: BTreeSet::new(),
-        stopped: false,
+        stopped: !job.options.continue_on_error && done.iter().any(Outcome::is_failed),
         budget: budget(),
         result_bytes: done.iter().map(outcome_bytes).sum(),
     };

@@ -178,7 +178,8 @@ impl Session<'_> {
                 let count = Chunk::cut(&steps, self.run.limits, self.most).operations;
                 (count, fold(self.run.model, &self.snapshot, steps.iter().take(count)))
             };
-            if let Some((operation, failure)) = self.too_large(&steps, &actions) {
+            // A batch that fails writes nothing, so it cannot be too large.
+            if let Some((operation, failure)) = self.too_large(&steps, &actions).filter(|_| !failed) {
                 self.decided.insert(operation, failure);
                 return Ok(());
             }
@@ -215,6 +216,7 @@ impl Session<'_> {
             }
             reads.extend(step.reads.iter().cloned());
         }
+        let reads = reads.into_iter().take(self.run.limits.actions.saturating_sub(1)).collect();
         checks(&self.snapshot, &reads, &[])
     }
 
@@ -259,10 +261,14 @@ impl Session<'_> {
             Commit::Guard(stands) => self.adopt(*stands, state, (steps, actions)).await,
             Commit::Refused(refusals) => {
                 let keys: Vec<Key> = refusals.iter().map(Refusal::key).collect();
+                // Learning what was only assumed is not contention; each item is learnt once, so that ends by itself.
+                let contended = keys.iter().any(|key| self.snapshot.knows(key));
                 for refusal in refusals {
                     self.snapshot.correct(refusal);
                 }
-                self.contended(steps, &keys);
+                if contended {
+                    self.contended(steps, &keys);
+                }
                 Ok(Next::Replan)
             }
             Commit::Busy(keys) => {
@@ -333,6 +339,10 @@ impl Session<'_> {
     ) -> Result<Next, Fault> {
         let head = self.run.head;
         let Some(stands) = stands.filter(|state| state.belongs_to(head)) else {
+            // There was none before either: the store refused the sending, not the state. A new nonce, a new try.
+            if self.state.is_none() && self.contended(steps, &[]) {
+                return Ok(Next::Replan);
+            }
             return Err(Fault::new("commit", "the guard failed and there is no state"));
         };
         if stands.nonce == ours.nonce {

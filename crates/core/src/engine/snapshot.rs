@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::json::Object;
-use crate::plan::{RowKey, UniqueKey};
+use crate::plan::{Key, RowKey, UniqueKey};
 use crate::store::Refusal;
 
 /// A row as the store has it.
@@ -89,6 +89,15 @@ impl Snapshot {
             Need::Integer(_, operation) => !self.integers.contains_key(operation),
         };
         needs.iter().filter(unknown).cloned().collect()
+    }
+
+    /// Whether an item has been looked at, rather than assumed.
+    pub(super) fn knows(&self, key: &Key) -> bool {
+        match key {
+            Key::Row(key) => self.rows.contains_key(key),
+            Key::Unique(key) => self.owners.contains_key(key),
+            Key::Children(key) => self.children.contains_key(key),
+        }
     }
 
     /// Takes in how an item really is, where a commit had assumed otherwise.

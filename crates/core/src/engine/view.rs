@@ -12,8 +12,15 @@ use crate::plan::{Key, RowKey, UniqueKey};
 pub enum Change {
     /// The row has these fields now; `None` when it is gone.
     Row(RowKey, Option<Object>),
-    /// The unique value has this owner now.
-    Own(UniqueKey, Option<String>),
+    /// The unique value passes from one owner to another.
+    Own {
+        /// Which value.
+        key: UniqueKey,
+        /// Who has it, as far as the operation knows.
+        before: Option<String>,
+        /// Who has it then.
+        after: Option<String>,
+    },
     /// The row can have children now.
     BeginChildren(RowKey),
     /// The row cannot have children any more; it has none.
@@ -99,9 +106,11 @@ impl<'a> View<'a> {
             return Err(Halt::Needs);
         };
         let known: BTreeSet<&RowKey> = found.iter().collect();
-        let written = self.rows.keys().filter(|key| key.entity == search.entity && !known.contains(key));
+        // Rows of chunks committed since the search are in the snapshot; callers filter what does not match.
+        let others: BTreeSet<&RowKey> = self.rows.keys().chain(self.snapshot.rows.keys()).collect();
+        let others = others.into_iter().filter(|key| key.entity == search.entity && !known.contains(key));
         let mut rows = Vec::new();
-        for key in found.iter().chain(written) {
+        for key in found.iter().chain(others) {
             let row = match self.rows.get(key) {
                 Some(written) => written.as_ref(),
                 None => self.snapshot.rows.get(key).and_then(Row::fields),
@@ -155,8 +164,8 @@ impl<'a> View<'a> {
                 Change::Row(key, row) => {
                     self.rows.insert(key.clone(), row.clone());
                 }
-                Change::Own(key, owner) => {
-                    self.owners.insert(key.clone(), owner.clone());
+                Change::Own { key, after, .. } => {
+                    self.owners.insert(key.clone(), after.clone());
                 }
                 Change::BeginChildren(key) => {
                     self.children.insert(key.clone(), Children::Begun(0));

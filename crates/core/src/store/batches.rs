@@ -67,7 +67,7 @@ impl Store {
         self.put_parts(keys, &head.id, &results_name(from, nonce), packed, head.remains_expire()).await
     }
 
-    /// Create-only: a part that is there already has the same bytes, because its name holds their hash or a nonce.
+    /// A part that is there already is kept, unless its end comes before the batch's.
     async fn put_parts(
         &self,
         keys: &TenantKey,
@@ -87,7 +87,10 @@ impl Store {
                 .item("sk", s(part_name(name, index)))
                 .item("bytes", b(part))
                 .item("ttl", n(expires.seconds()))
-                .condition_expression("attribute_not_exists(pk)");
+                // The name holds a hash or a nonce, so what is there has these bytes; only its end may be too near.
+                .condition_expression("attribute_not_exists(pk) OR #ttl < :ttl")
+                .expression_attribute_names("#ttl", "ttl")
+                .expression_attribute_values(":ttl", n(expires.seconds()));
             match self.call("store part", || request.clone().send()).await? {
                 Ok(_) | Err(PutItemError::ConditionalCheckFailedException(_)) => {}
                 Err(error) => return Err(Fault::new("store part", refused(&error))),

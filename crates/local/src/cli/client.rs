@@ -14,10 +14,13 @@ use super::output::Progress;
 const TIMEOUT: Duration = Duration::from_secs(35);
 /// How often a call is made whose outcome stays unknown.
 const ATTEMPTS: u32 = 4;
-/// Between two such calls, and two looks at a batch; the answer may ask for more.
-const PAUSE: Duration = Duration::from_millis(100);
+/// Between two such calls, where the answer does not ask for more.
+const PAUSE: Duration = Duration::from_millis(500);
 /// The longest wait that an answer may ask for.
 const MAX_PAUSE: Duration = Duration::from_secs(10);
+/// Between the first two looks at a batch; every next one waits half as long again, up to the longest.
+const FIRST_LOOK: Duration = Duration::from_millis(20);
+const LAST_LOOK: Duration = Duration::from_secs(1);
 /// Results on a page.
 const PAGE: usize = 100;
 
@@ -83,6 +86,7 @@ impl Client {
     /// Looks at a batch until it has ended, and returns it as it ended.
     pub(super) async fn watch(&self, id: &str) -> Result<Value, Error> {
         let mut progress: Option<Progress> = None;
+        let mut pause = FIRST_LOOK;
         loop {
             let reply = self.get(&format!("/batches/{id}")).await?;
             if reply.status != 200 {
@@ -99,7 +103,8 @@ impl Client {
                 }
                 return Ok(reply.body);
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(pause).await;
+            pause = pause.mul_f32(1.5).min(LAST_LOOK);
         }
     }
 
