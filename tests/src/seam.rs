@@ -109,6 +109,11 @@ impl Seam {
         self.inner().planned.push_back((operation.to_owned(), fault));
     }
 
+    /// Forgets the faults that have not happened.
+    pub fn clear(&self) {
+        self.inner().planned.clear();
+    }
+
     /// Whether every planned fault has happened.
     pub fn all_happened(&self) -> bool {
         self.inner().planned.is_empty()

@@ -201,7 +201,11 @@ async fn carry_on(
         ran
     } else {
         let budget = inline_budget_ms(&head.options, preference);
-        let ran = execute(app, &head, state, contents, now.plus_ms(budget)).await.map_err(Refusal::Unknown)?;
+        let ran = execute(app, &head, state.clone(), contents, now.plus_ms(budget)).await.unwrap_or_else(|fault| {
+            // The batch is accepted, so it will be run: by the queue, which also finds out what this attempt did.
+            tracing::error!(batch.id = %head.id, error = %fault, "inline execution failed; the queue goes on");
+            Ran { state, plan: Plan::ordered(Vec::new(), Vec::new()), outcomes: Vec::new() }
+        });
         if !ran.ended() {
             enqueue(app, &head).await;
         }

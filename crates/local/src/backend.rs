@@ -164,7 +164,7 @@ pub async fn add_api_key_at(dynamodb_url: &str, identity: Identity) -> Result<Re
         cursor_key: None,
         log_level: String::new(),
     };
-    let app = App::start(config, read_model(SHIPPED_MODEL)?, None);
+    let app = App::start(config, read_model("model.yaml", SHIPPED_MODEL)?, None);
     let app = app.map_err(|error| Error::caused("the database cannot be reached", &error))?;
     store_api_key(&app, identity).await
 }

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use crate::backend::{Backend, QUEUE, address, listen};
 use crate::gateway::{JWKS_PATH, serve_jwks};
-use crate::pump::Pump;
+use crate::pump::{Pump, real_executor};
 use crate::service::Apps;
 use crate::stop::{Stopper, Tasks};
 use crate::{Error, Settings};
@@ -24,7 +24,7 @@ impl Functionless {
         let jwks_url = format!("http://{}{JWKS_PATH}", address(&listener)?);
         let clock = settings.clock.clone();
         let backend = Backend::start(&settings.storage, &settings.keys, clock, [dynamodb, sqs], jwks_url).await?;
-        let executor = Apps::start(&backend.settings, settings)?.executor;
+        let executor = real_executor(Apps::start(&backend.settings, settings)?.executor);
         let (clock, entropy) = (settings.clock.clone(), settings.entropy.clone());
         let pump = Pump::new(backend.sqs.clone(), QUEUE.to_owned(), executor, clock, entropy);
 

@@ -27,4 +27,5 @@ mod yaml;
 pub use backend::{Storage, add_api_key, add_api_key_at};
 pub use error::Error;
 pub use functionless::Functionless;
+pub use pump::Executor;
 pub use service::{Apps, SHIPPED_MODEL, Service, Settings, read_model};

@@ -9,6 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use batch_core::app::App;
 use batch_core::runtime::{Clock, Entropy};
+use lambda_http::BoxFuture;
 use lambda_runtime::{Context, LambdaEvent};
 use serde_json::{Map, Value, json};
 use tokio::sync::{Semaphore, oneshot};
@@ -29,12 +30,23 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How often the minute rule fires.
 const MINUTE: Duration = Duration::from_secs(60);
 
+/// What takes the messages of a delivery, and answers with those to deliver again.
+pub type Executor = Arc<dyn Fn(LambdaEvent<SqsEvent>) -> BoxFuture<'static, SqsBatchResponse> + Send + Sync>;
+
+/// The executor function.
+pub(crate) fn real_executor(app: App) -> Executor {
+    Arc::new(move |event| {
+        let app = app.clone();
+        Box::pin(async move { executor::handle(&app, event).await })
+    })
+}
+
 /// Delivers messages of one queue to the executor. Clones share their limit on concurrency.
 #[derive(Clone)]
 pub(crate) struct Pump {
     sqs: Sqs,
     queue: String,
-    executor: App,
+    executor: Executor,
     clock: Clock,
     entropy: Entropy,
     slots: Arc<Semaphore>,
@@ -42,7 +54,7 @@ pub(crate) struct Pump {
 }
 
 impl Pump {
-    pub(crate) fn new(sqs: Sqs, queue: String, executor: App, clock: Clock, entropy: Entropy) -> Self {
+    pub(crate) fn new(sqs: Sqs, queue: String, executor: Executor, clock: Clock, entropy: Entropy) -> Self {
         let slots = Arc::new(Semaphore::new(CONCURRENCY as usize));
         Self { sqs, queue, executor, clock, entropy, slots, deliveries: Tasks::default() }
     }
@@ -133,8 +145,7 @@ impl Pump {
         let executor = self.executor.clone();
         // A task of its own: a panic of the function must not take the pump with it.
         self.deliveries.spawn(async move {
-            let call = executor::handle(&executor, LambdaEvent::new(event, context));
-            let outcome = tokio::time::timeout(TIMEOUT, call).await;
+            let outcome = tokio::time::timeout(TIMEOUT, executor(LambdaEvent::new(event, context))).await;
             let _ = answer.send(outcome.map_err(|_| "the executor did not end in time".to_owned()));
         });
         let answer = answered.await.unwrap_or_else(|_| Err("the executor panicked".to_owned()))?;

@@ -18,7 +18,7 @@ use crate::Error;
 use crate::backend::{Backend, QUEUE, Storage, address, listen};
 use crate::gateway::{Function, Gateway, Handler, JWKS_PATH};
 use crate::keys::{Identity, Keys, new_api_key};
-use crate::pump::Pump;
+use crate::pump::{Executor, Pump, real_executor};
 use crate::sqs::Sqs;
 use crate::stop::{Stopper, Tasks};
 
@@ -45,6 +45,8 @@ pub struct Settings {
     pub http: Option<SharedHttpClient>,
     /// Functions that answer in the place of the real ones.
     pub handlers: BTreeMap<Function, Handler>,
+    /// What takes messages in the place of the real executor.
+    pub executor: Option<Executor>,
 }
 
 impl Settings {
@@ -61,6 +63,7 @@ impl Settings {
             limits: Limits::default(),
             http: None,
             handlers: BTreeMap::new(),
+            executor: None,
         })
     }
 }
@@ -104,15 +107,18 @@ fn start(
         limits: settings.limits,
         ..Parts::default()
     };
-    App::assemble(config, read_model(&settings.model)?, parts)
+    App::assemble(config, read_model("the model", &settings.model)?, parts)
         .map_err(|error| Error::caused(format!("{function:?}"), &error))
 }
 
-/// Reads a model; the error tells every problem on a line of its own.
-pub fn read_model(text: &str) -> Result<Model, Error> {
+/// Reads the model in the file called `name`; the error tells every problem with its line.
+pub fn read_model(name: &str, text: &str) -> Result<Model, Error> {
     Model::from_yaml(text).map_err(|problems| {
-        let problems: Vec<String> = problems.iter().map(|problem| format!("  {problem}")).collect();
-        Error::new(format!("the model is wrong:\n{}", problems.join("\n")))
+        let problems = problems.iter().map(|problem| {
+            let path = if problem.path.is_empty() { String::new() } else { format!("{}: ", problem.path) };
+            format!("{name}:{}: {path}{}", problem.line, problem.reason)
+        });
+        Error::new(problems.collect::<Vec<_>>().join("\n"))
     })
 }
 
@@ -130,7 +136,6 @@ pub struct Service {
 impl Service {
     /// Starts everything; when it returns, the API answers.
     pub async fn start(settings: Settings) -> Result<Self, Error> {
-        read_model(&settings.model)?;
         let listener = listen(settings.port).await?;
         let address = address(&listener)?;
         let jwks_url = format!("http://{address}{JWKS_PATH}");
@@ -140,7 +145,8 @@ impl Service {
         let (clock, entropy) = (settings.clock.clone(), settings.entropy.clone());
         let handlers = handlers(&apps, &settings.handlers);
         let gateway = Gateway::new(handlers, &settings.keys.jwks(), clock.clone(), entropy.clone())?;
-        let pump = Pump::new(backend.sqs.clone(), QUEUE.to_owned(), apps.executor.clone(), clock, entropy);
+        let executor = settings.executor.clone().unwrap_or_else(|| real_executor(apps.executor.clone()));
+        let pump = Pump::new(backend.sqs.clone(), QUEUE.to_owned(), executor, clock, entropy);
 
         let (stopper, tasks) = (Stopper::new(), Tasks::default());
         tasks.spawn(gateway.serve(listener, stopper.watch()));

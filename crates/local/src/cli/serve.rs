@@ -21,28 +21,26 @@ const SUBJECT: &str = "developer";
 const ROLES: [&str; 1] = ["admin"];
 
 pub(super) async fn serve(args: args::Serve) -> Result<Outcome, Error> {
-    let stopped = stopped()?;
+    let mut signals = Signals::new()?;
     let service = Service::start(settings(args.port, args.data, args.model.as_deref())?).await?;
     let url = service.base_url();
     let running = Running::note(port(&url), service.dynamodb_url())?;
     let key = service.api_key(TENANT, SUBJECT, &ROLES).await?;
     say(welcome(&url, key.expose()))?;
     say(format!("listening on {url}"))?;
-    stopped.await;
+    signals.next().await;
     drop(running);
-    service.stop().await;
-    Ok(Outcome::Success)
+    Ok(signals.or_end(service.stop()).await)
 }
 
 pub(super) async fn backend(args: args::Backend) -> Result<Outcome, Error> {
-    let stopped = stopped()?;
+    let mut signals = Signals::new()?;
     let backend = Functionless::start(&settings(args.port, args.data, args.model.as_deref())?).await?;
     let lines: Vec<String> = backend.settings().iter().map(|(name, value)| format!("{name}={value}")).collect();
     say(lines.join("\n"))?;
     note("ready; the lines on standard output are the functions' settings (.local/functions.env)");
-    stopped.await;
-    backend.stop().await;
-    Ok(Outcome::Success)
+    signals.next().await;
+    Ok(signals.or_end(backend.stop()).await)
 }
 
 fn settings(port: u16, data: Data, model: Option<&Path>) -> Result<Settings, Error> {
@@ -51,7 +49,7 @@ fn settings(port: u16, data: Data, model: Option<&Path>) -> Result<Settings, Err
         Some(file) => {
             let name = file.display();
             let text = fs::read_to_string(file).map_err(|error| Error::caused(&name, &error))?;
-            read_model(&text).map_err(|error| Error::new(format!("{name}: {error}")))?;
+            read_model(&name.to_string(), &text)?;
             text
         }
     };
@@ -66,6 +64,7 @@ fn settings(port: u16, data: Data, model: Option<&Path>) -> Result<Settings, Err
         limits: Limits::default(),
         http: None,
         handlers: BTreeMap::new(),
+        executor: None,
     })
 }
 
@@ -73,22 +72,50 @@ fn port(url: &str) -> u16 {
     url.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or_default()
 }
 
-/// Ends when the process is asked to stop, by a terminal or by a supervisor.
-fn stopped() -> Result<impl Future<Output = ()>, Error> {
-    let failed = |error: std::io::Error| Error::caused("signals cannot be received", &error);
+/// How the process is asked to stop, by a terminal or by a supervisor.
+struct Signals {
     #[cfg(unix)]
-    let mut terminated = signal::unix::signal(signal::unix::SignalKind::terminate()).map_err(failed)?;
+    terminated: signal::unix::Signal,
     #[cfg(unix)]
-    let mut interrupted = signal::unix::signal(signal::unix::SignalKind::interrupt()).map_err(failed)?;
-    Ok(async move {
-        #[cfg(unix)]
+    interrupted: signal::unix::Signal,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    fn new() -> Result<Self, Error> {
+        let receive = |kind| {
+            signal::unix::signal(kind).map_err(|error| Error::caused("signals cannot be received", &error))
+        };
+        let (terminate, interrupt) = (signal::unix::SignalKind::terminate(), signal::unix::SignalKind::interrupt());
+        Ok(Self { terminated: receive(terminate)?, interrupted: receive(interrupt)? })
+    }
+
+    #[cfg(not(unix))]
+    fn new() -> Result<Self, Error> {
+        Ok(Self {})
+    }
+
+    #[cfg(unix)]
+    async fn next(&mut self) {
         tokio::select! {
-            _ = terminated.recv() => {}
-            _ = interrupted.recv() => {}
+            _ = self.terminated.recv() => {}
+            _ = self.interrupted.recv() => {}
         }
-        #[cfg(not(unix))]
+    }
+
+    #[cfg(not(unix))]
+    async fn next(&mut self) {
+        // Where it cannot be received, the process is ended the hard way, which it is made for.
         let _ = signal::ctrl_c().await;
-    })
+    }
+
+    /// Waits for an orderly stop. A second signal does not: what was under way is taken up again at the next start.
+    async fn or_end(&mut self, stop: impl Future<Output = ()>) -> Outcome {
+        tokio::select! {
+            () = stop => Outcome::Success,
+            () = self.next() => Outcome::Failure,
+        }
+    }
 }
 
 fn welcome(url: &str, key: &str) -> String {

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::batch::{Head, State, Summary};
+use crate::dialect::native::problem;
 use crate::json::Object;
 use crate::operation::{Draft, Outcome, Problem};
 use crate::plan::Plan;
@@ -71,7 +72,7 @@ pub fn batch(head: &Head, state: Option<&State>, plan: &Plan, outcomes: &[Outcom
     let mut answer = json!({
         "success": status == crate::batch::Status::Completed,
         "batchId": head.id.as_str(),
-        "status": super::super::native::word(status),
+        "status": crate::dialect::native::word(status),
         "results": results,
     });
     if let Value::Object(answer) = &mut answer {
@@ -119,11 +120,15 @@ pub fn validation(drafts: &[Draft], problems: &[Problem]) -> Value {
         })
         .collect();
     let invalid = told.iter().filter(|verdict| verdict["status"] == "invalid").count();
-    json!({
+    let mut answer = json!({
         "success": problems.is_empty(),
         "batchId": null,
         "status": if problems.is_empty() { "valid" } else { "invalid" },
         "operations": told,
         "summary": { "total": drafts.len(), "valid": drafts.len() - invalid, "invalid": invalid },
-    })
+    });
+    if let (Value::Object(answer), false) = (&mut answer, problems.is_empty()) {
+        answer.insert("errors".into(), problems.iter().map(problem).collect());
+    }
+    answer
 }

@@ -8,13 +8,16 @@ mod check;
 mod orders;
 mod scenes;
 
-use batch_core::runtime::{Clock, Timestamp};
+use batch_core::runtime::Clock;
 use batch_local::{Error, Service, Settings};
 
 use self::check::Checks;
 use super::Outcome;
 use super::client::Client;
 use super::output::{say, table};
+
+/// Differences that are told one by one.
+const MAX_DIFFERENCES: usize = 20;
 
 /// One step of the tour.
 struct Scene {
@@ -48,29 +51,27 @@ pub(super) async fn run() -> Result<Outcome, Error> {
         say(format!("\nAll {made} checks hold. `cargo run -p batch-local` serves the same API for you to try."))?;
         return Ok(Outcome::Success);
     }
-    say(format!("\n{} of {made} checks do not hold:\n{}", wrong.len(), wrong.join("\n")))?;
+    let shown: Vec<&str> = wrong.iter().take(MAX_DIFFERENCES).map(String::as_str).collect();
+    let rest = if wrong.len() > MAX_DIFFERENCES { "\n  and more" } else { "" };
+    say(format!("\n{} of {made} checks do not hold:\n{}{rest}", wrong.len(), shown.join("\n")))?;
     Ok(Outcome::Failure)
 }
 
 async fn tour(client: &Client) -> Result<Vec<Scene>, Error> {
+    Ok(vec![
+        timed(scenes::related(client)).await?,
+        timed(scenes::conditional(client)).await?,
+        timed(scenes::large_order(client)).await?,
+        timed(scenes::atomic_order(client)).await?,
+        timed(scenes::failing_order(client)).await?,
+    ])
+}
+
+async fn timed(scene: impl Future<Output = Result<Scene, Error>>) -> Result<Scene, Error> {
     let clock = Clock::system();
-    let mut scenes = Vec::new();
-    let mut finish = |mut scene: Scene, begun: Timestamp| -> Result<(), Error> {
-        scene.took_ms = clock.now().since_ms(begun);
-        scenes.push(scene);
-        Ok(())
-    };
     let begun = clock.now();
-    finish(scenes::related(client).await?, begun)?;
-    let begun = clock.now();
-    finish(scenes::conditional(client).await?, begun)?;
-    let begun = clock.now();
-    finish(scenes::large_order(client).await?, begun)?;
-    let begun = clock.now();
-    finish(scenes::atomic_order(client).await?, begun)?;
-    let begun = clock.now();
-    finish(scenes::failing_order(client).await?, begun)?;
-    Ok(scenes)
+    let scene = scene.await?;
+    Ok(Scene { took_ms: clock.now().since_ms(begun), ..scene })
 }
 
 fn row(scene: &Scene) -> [String; 6] {
