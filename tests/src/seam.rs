@@ -40,6 +40,8 @@ pub enum Fault {
     Error(u16, &'static str),
     /// A transaction is cancelled: these items, by place in the request, are in another one.
     Conflict(Vec<usize>),
+    /// A `BatchGetItem` answers for so many keys, and hands back the others unprocessed.
+    Unprocessed(usize),
     /// Something else happens first.
     Before(Hook),
 }
@@ -137,14 +139,18 @@ impl Seam {
             inner.calls.len() - 1
         };
         let lost = || ConnectorError::io("the connection was reset".into());
-        let mut reply_lost = false;
+        let (mut reply_lost, mut left) = (false, Value::Null);
         match self.planned(&operation) {
             None => {}
             Some(Fault::RequestLost) => return Err(lost()),
             Some(Fault::ReplyLost) => reply_lost = true,
             Some(Fault::Error(status, kind)) => return Ok(error(status, kind)),
             Some(Fault::Conflict(places)) => return Ok(conflict(&body, &places)),
+            Some(Fault::Unprocessed(most)) => left = split(&mut body, most),
             Some(Fault::Before(Hook(hook))) => hook(&self.database),
+        }
+        if operation == "ChangeMessageVisibility" {
+            return Ok(response(200, &json!({})));
         }
         if operation == "SendMessage" {
             self.inner().queue.push(body["MessageBody"].as_str().unwrap_or_default().to_owned());
@@ -154,7 +160,10 @@ impl Seam {
             body.insert("ReturnConsumedCapacity".into(), "TOTAL".into());
         }
         let answer = match dispatch(&self.database, &operation, body) {
-            Ok(answer) => {
+            Ok(mut answer) => {
+                if !left.is_null() {
+                    answer["UnprocessedKeys"] = left;
+                }
                 let units = units(&answer["ConsumedCapacity"]);
                 let mut inner = self.inner();
                 if let Some(call) = inner.calls.get_mut(place) {
@@ -202,6 +211,17 @@ fn raw(status: u16, body: String) -> HttpResponse {
     );
     response.headers_mut().insert("content-type", "application/x-amz-json-1.0");
     response
+}
+
+/// Takes all but the first `most` keys out of a `BatchGetItem`; what is taken out, as the answer tells it.
+fn split(body: &mut Value, most: usize) -> Value {
+    let mut left = body["RequestItems"].clone();
+    for (table, wanted) in body["RequestItems"].as_object_mut().into_iter().flatten() {
+        let keys = wanted["Keys"].as_array().cloned().unwrap_or_default();
+        wanted["Keys"] = keys.iter().take(most).cloned().collect();
+        left[table.as_str()]["Keys"] = keys.into_iter().skip(most).collect();
+    }
+    left
 }
 
 fn error(status: u16, kind: &str) -> HttpResponse {

@@ -68,7 +68,7 @@ async fn a_wait_that_is_over_hands_the_batch_to_the_queue() {
     assert_eq!(world.get(&format!("/batches/{}", accepted.batch_id())).await.body["status"], "completed");
     let waited = world.post_with("/batch", &[("prefer", "wait=5, return=minimal")], &body).await;
     assert_eq!((waited.status, waited.header("preference-applied")), (200, "wait=5, return=minimal"));
-    assert_eq!(waited.body["results"]["a0"], json!({ "status": "completed" }));
+    assert_eq!(waited.body["results"]["a0"], json!({ "id": "a0", "index": 0, "status": "completed" }));
 }
 
 #[tokio::test(start_paused = true)]

@@ -48,6 +48,11 @@ pub struct Queue {
     clock: Clock,
 }
 
+/// First delay of a message that could not be worked on, in seconds; it doubles with each delivery.
+const FIRST_DELAY_S: i32 = 5;
+/// Longest such delay.
+const MOST_DELAY_S: i32 = 60;
+
 /// Attempts at one message; the SDK's own retries are off.
 const ATTEMPTS: u32 = 5;
 
@@ -55,6 +60,17 @@ impl Queue {
     /// Sends to the queue at `url`.
     pub fn new(client: Client, url: String, clock: Clock) -> Self {
         Self { client, url, clock }
+    }
+
+    /// Has a message that could not be worked on delivered again soon, rather than at the end of its visibility; later
+    /// each time. A failure costs only that: the message comes all the same.
+    pub async fn deliver_again(&self, receipt: &str, deliveries: u32) {
+        let doublings = deliveries.saturating_sub(1).min(4);
+        let delay = (FIRST_DELAY_S << doublings).min(MOST_DELAY_S);
+        let change = self.client.change_message_visibility().queue_url(&self.url).receipt_handle(receipt);
+        if change.visibility_timeout(delay).send().await.is_err() {
+            tracing::warn!("a message keeps its full visibility");
+        }
     }
 
     /// Sends `message`, trying again until `until`. A repeated one is harmless: execution is guarded.

@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::auth::Caller;
 use crate::batch::{BatchId, Dialect, Head, State, Status};
+use crate::limits::MAX_PAGE;
 use crate::operation::Outcome;
 use crate::plan::Plan;
 use crate::store::{Fault, Listing, Page, Store, TenantKey};
@@ -72,5 +73,8 @@ pub async fn batches(
             && filter.status.is_none_or(|wanted| wanted == status)
             && filter.dialect.is_none_or(|wanted| wanted == head.dialect)
     };
-    store(app).batches(&TenantKey::new(caller.tenant()), &listing, limit, place, keep).await
+    // What is filtered is read in full pages, or a rare status would take a call for every few batches.
+    let filtered = filter.status.is_some() || filter.dialect.is_some() || filter.reference.is_some();
+    let step = if filtered { MAX_PAGE } else { limit };
+    store(app).batches(&TenantKey::new(caller.tenant()), &listing, (limit, step), place, keep).await
 }

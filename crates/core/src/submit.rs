@@ -103,31 +103,34 @@ pub fn problems(app: &App, request: &Request) -> Vec<Problem> {
     let told: Vec<String> = problems.iter().map(|problem| problem.pointer.clone()).collect();
     problems.extend(check(&request.drafts, app.model()).into_iter().filter(|problem| !told.contains(&problem.pointer)));
     problems.sort_by_key(|problem| problem.operation.as_ref().map(|(index, _)| *index));
+    if problems.is_empty() && request.options.atomic {
+        let plan = order(request.drafts.clone());
+        let beyond = plan.and_then(|plan| Footprint::of(&plan, app.model()).beyond(app.limits()));
+        problems.extend(beyond.map(|(actions, bytes)| {
+            let message = too_large_message(actions, bytes, app.limits());
+            Problem::new("/operations", Code::AtomicTooLarge, message)
+        }));
+    }
     problems
+}
+
+fn order(drafts: Vec<Draft>) -> Option<Plan> {
+    let operations: Option<Vec<Operation>> = drafts.into_iter().map(Draft::accept).collect();
+    Plan::new(operations?).ok()
 }
 
 /// Checks the request and orders it.
 fn plan(app: &App, request: Request) -> Result<Plan, Rejection> {
     let problems = problems(app, &request);
+    if let [Problem { code: Code::AtomicTooLarge, message, .. }] = problems.as_slice() {
+        return Err(Rejection::new(Code::AtomicTooLarge, message.clone()));
+    }
     if !problems.is_empty() {
-        let message = format!(
-            "the batch has {} problem{}; nothing was run",
-            problems.len(),
-            if problems.len() == 1 { "" } else { "s" }
-        );
+        let plural = if problems.len() == 1 { "" } else { "s" };
+        let message = format!("the batch has {} problem{plural}; nothing was run", problems.len());
         return Err(Rejection { code: Code::BatchValidation, message, problems });
     }
-    let operations: Option<Vec<Operation>> = request.drafts.into_iter().map(Draft::accept).collect();
-    let plan = operations.and_then(|operations| Plan::new(operations).ok());
-    let plan = plan.ok_or_else(|| Rejection::new(Code::BatchValidation, "the batch cannot be ordered"))?;
-    if request.options.atomic {
-        let footprint = Footprint::of(&plan, app.model());
-        let (actions, limits) = (footprint.least_actions(), app.limits());
-        if actions > limits.actions || footprint.bytes > limits.bytes {
-            return Err(Rejection::new(Code::AtomicTooLarge, too_large_message(actions, footprint.bytes, limits)));
-        }
-    }
-    Ok(plan)
+    order(request.drafts).ok_or_else(|| Rejection::new(Code::BatchValidation, "the batch cannot be ordered"))
 }
 
 /// Takes a batch in and runs it, as far as the preference and the time of a call allow.

@@ -15,7 +15,7 @@ use crate::stop::Stop;
 use crate::template::Table;
 
 /// How often expired items are deleted.
-const SWEEP_EVERY: Duration = Duration::from_secs(60);
+const SWEEP_EVERY: Duration = Duration::from_mins(1);
 
 /// Opens the database in the file at `path`, or a new one in memory, and makes the tables that are not there yet.
 pub(crate) fn open(path: Option<&Path>, tables: &[Table]) -> Result<Database, Error> {

@@ -6,9 +6,7 @@ use std::process::ExitCode;
 
 #[expect(clippy::disallowed_methods, reason = "a main reads the environment")]
 fn main() -> ExitCode {
-    let environment = cli::Environment {
-        api_key: std::env::var("BATCH_API_KEY").ok(),
-        log_level: std::env::var("LOG_LEVEL").ok(),
-    };
+    let environment =
+        cli::Environment { api_key: std::env::var("BATCH_API_KEY").ok(), log_level: std::env::var("LOG_LEVEL").ok() };
     cli::run(environment)
 }

@@ -1,4 +1,4 @@
-//! The event source of the executor: what Lambda and EventBridge do between the queue and the function.
+//! The event source of the executor: what Lambda and `EventBridge` do between the queue and the function.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,13 +22,13 @@ const BATCH_SIZE: u32 = 10;
 /// Deliveries under way at a time.
 const CONCURRENCY: u32 = 4;
 /// How long a delivery may take: the timeout of the executor.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 /// How long a receive waits for a first message.
 const WAIT_S: u32 = 20;
 /// Pause after a failure of the queue itself.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How often the minute rule fires.
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// What takes the messages of a delivery, and answers with those to deliver again.
 pub type Executor = Arc<dyn Fn(LambdaEvent<SqsEvent>) -> BoxFuture<'static, SqsBatchResponse> + Send + Sync>;
@@ -62,7 +62,7 @@ impl Pump {
     /// Delivers until told to stop; ends when every delivery has ended.
     pub(crate) async fn run(self, mut stop: Stop) {
         loop {
-            let step = async {
+            let round = async {
                 if let Err(error) = self.step(WAIT_S).await {
                     tracing::error!(%error, "no messages can be received");
                     tokio::time::sleep(PAUSE).await;
@@ -72,7 +72,7 @@ impl Pump {
             tokio::select! {
                 biased;
                 () = stop.requested() => break,
-                () = step => {}
+                () = round => {}
             }
         }
         self.deliveries.finish().await;
@@ -136,7 +136,8 @@ impl Pump {
     }
 
     async fn invoke(&self, event: &str) -> Result<String, String> {
-        let event: SqsEvent = serde_json::from_str(event).map_err(|error| format!("the event cannot be read: {error}"))?;
+        let event: SqsEvent =
+            serde_json::from_str(event).map_err(|error| format!("the event cannot be read: {error}"))?;
         let timeout_ms = i64::try_from(TIMEOUT.as_millis()).unwrap_or(i64::MAX);
         let mut context = Context::default();
         context.request_id = self.id();
@@ -162,7 +163,7 @@ impl Pump {
         }
     }
 
-    /// The event that EventBridge sends for a scheduled rule.
+    /// The event that `EventBridge` sends for a scheduled rule.
     fn minute_event(&self) -> String {
         let now = self.clock.now().to_string();
         let seconds = now.split_once('.').map_or(now.as_str(), |(seconds, _)| seconds);
@@ -209,9 +210,7 @@ fn record(queue: &str, message: &Message) -> Value {
         value.insert("dataType".to_owned(), attribute.data_type.clone().into());
         match &attribute.value {
             AttributeValue::Text(text) => value.insert("stringValue".to_owned(), text.clone().into()),
-            AttributeValue::Binary(bytes) => {
-                value.insert("binaryValue".to_owned(), STANDARD.encode(bytes).into())
-            }
+            AttributeValue::Binary(bytes) => value.insert("binaryValue".to_owned(), STANDARD.encode(bytes).into()),
         };
         (name.clone(), Value::Object(value))
     });

@@ -58,10 +58,7 @@ mod tests {
     #[test]
     fn short_forms_become_objects() {
         let value = parse("a file", "a: !GetAtt Queue.Arn\nb: [!Ref X, 1, true, ~]\nc: {200: x}\n").unwrap();
-        assert_eq!(
-            value,
-            json!({"a": {"GetAtt": "Queue.Arn"}, "b": [{"Ref": "X"}, 1, true, null], "c": {"200": "x"}})
-        );
+        assert_eq!(value, json!({"a": {"GetAtt": "Queue.Arn"}, "b": [{"Ref": "X"}, 1, true, null], "c": {"200": "x"}}));
     }
 
     #[test]

@@ -3,13 +3,16 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
+use batch_local::sqs::{Counts, QueueSettings, Sqs};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 
 /// The source's first example, with a marker to find its rows by.
 const RELATED: &str = r#"{"operations": [
@@ -82,13 +85,13 @@ impl Serving {
     fn stop(mut self, signal: &str) {
         self.signal(signal);
         let mut rest = String::new();
-        std::io::Read::read_to_string(&mut self.stdout, &mut rest).unwrap();
+        self.stdout.read_to_string(&mut rest).unwrap();
         assert_eq!(rest, "");
         assert!(self.child.wait().unwrap().success());
     }
 
     fn kill(mut self) {
-        self.signal("KILL");
+        self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
@@ -113,6 +116,14 @@ impl Serving {
         let (status, body) = self.post(&batch.to_string(), "wait=20").await;
         assert_eq!(status, 200, "{body}");
         body["results"]["look"]["data"].clone()
+    }
+}
+
+/// A test that fails leaves no process behind.
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -141,7 +152,8 @@ async fn batches_that_were_queued_when_it_was_killed_all_end_and_take_effect_onc
     const OPERATIONS: usize = 100;
     let home = TempDir::new().unwrap();
     let first = Serving::start(home.path(), &["serve", "--port", "0"]);
-    let mut ids = Vec::new();
+    let first = Arc::new(first);
+    let mut sending = JoinSet::new();
     for batch in 0..BATCHES {
         let operations: Vec<Value> = (0..OPERATIONS)
             .map(|operation| {
@@ -149,16 +161,27 @@ async fn batches_that_were_queued_when_it_was_killed_all_end_and_take_effect_onc
                 json!({"entity": "customer", "action": "create", "store_params": name})
             })
             .collect();
-        let batch = json!({"operations": operations, "options": {"atomic": false}});
-        let (status, body) = first.post(&batch.to_string(), "respond-async").await;
-        assert_eq!(status, 202, "{body}");
-        ids.push(body["batchId"].as_str().unwrap().to_owned());
+        let batch_request = json!({"operations": operations, "options": {"atomic": false}}).to_string();
+        let service = first.clone();
+        sending.spawn(async move { (batch, service.post(&batch_request, "respond-async").await) });
     }
-    first.kill();
+    let mut accepted = sending.join_all().await;
+    Arc::into_inner(first).unwrap().kill();
+    accepted.sort_by_key(|(batch, _)| *batch);
+    let ids: Vec<String> = accepted
+        .iter()
+        .map(|(_, (status, body))| {
+            assert_eq!(*status, 202, "{body}");
+            body["batchId"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    let queue = QueueSettings { name: "BatchQueue".to_owned(), visibility_s: 360, redrive: None };
+    let queued = Sqs::open(Some(&home.path().join(".local/sqs.sqlite")), &[queue], || 0).unwrap();
+    let left = queued.counts("BatchQueue").unwrap();
+    assert_ne!(left, Counts::default(), "it was killed too late to leave anything to do");
+    drop(queued);
 
     let second = Serving::start(home.path(), &["serve", "--port", "0"]);
-    let (_, open) = second.get("/batches?status=pending&limit=100", &second.key).await;
-    assert_ne!(open["data"], json!([]), "it was killed too late to leave anything to do");
     for (number, id) in ids.iter().enumerate() {
         let batch = loop {
             let (status, batch) = second.get(&format!("/batches/{id}"), &second.key).await;
@@ -257,14 +280,18 @@ fn a_batch_can_come_from_standard_input_and_its_problems_are_told() {
     let output = submit.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let told = text(&output.stderr);
-    assert!(told.contains("400 BATCH_VALIDATION_ERROR") && told.contains("/operations/0/entity UNKNOWN_ENTITY"), "{told}");
+    assert!(
+        told.contains("400 BATCH_VALIDATION_ERROR") && told.contains("/operations/0/entity UNKNOWN_ENTITY"),
+        "{told}"
+    );
     serving.stop("TERM");
 }
 
 #[test]
 fn a_wrong_model_stops_the_start_with_line_and_reason() {
     let home = TempDir::new().unwrap();
-    let model = "components:\n  schemas:\n    thing:\n      type: object\n      properties:\n        name: {type: strin}\n";
+    let model =
+        "components:\n  schemas:\n    thing:\n      type: object\n      properties:\n        name: {type: strin}\n";
     fs::write(home.path().join("model.yaml"), model).unwrap();
     let output = run(home.path(), &["serve", "--port", "0", "--memory", "--model", "model.yaml"]);
     assert_eq!(output.status.code(), Some(1));
@@ -299,7 +326,8 @@ fn the_backend_prints_the_settings_of_the_functions_and_nothing_else() {
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success());
     let lines: Vec<(&str, &str)> = text(&output.stdout).lines().map(|line| line.split_once('=').unwrap()).collect();
-    for name in ["BATCHES_TABLE", "RECORDS_TABLE", "CONTROL_TABLE", "QUEUE_URL", "JWKS_URL", "CURSOR_KEY", "AWS_REGION"] {
+    for name in ["BATCHES_TABLE", "RECORDS_TABLE", "CONTROL_TABLE", "QUEUE_URL", "JWKS_URL", "CURSOR_KEY", "AWS_REGION"]
+    {
         assert!(lines.iter().any(|(found, value)| *found == name && !value.is_empty()), "{name}");
     }
 }

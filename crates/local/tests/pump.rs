@@ -65,7 +65,7 @@ fn take(deliveries: &Mutex<Vec<Vec<SqsMessage>>>, event: LambdaEvent<SqsEvent>) 
     }
     if nonsense {
         let mut failure = BatchItemFailure::default();
-        failure.item_identifier = "nonsense".to_owned();
+        "nonsense".clone_into(&mut failure.item_identifier);
         response.batch_item_failures.push(failure);
     }
     deliveries.lock().unwrap().push(messages);
@@ -170,8 +170,7 @@ async fn a_drained_batch_has_been_run_by_the_executor() {
         if delivered > 0 {
             assert_eq!(service.drain().await.unwrap(), delivered);
         }
-        let batch: Value =
-            client.get(&location).bearer_auth(key.expose()).send().await.unwrap().json().await.unwrap();
+        let batch: Value = client.get(&location).bearer_auth(key.expose()).send().await.unwrap().json().await.unwrap();
         assert_eq!(batch["status"], status);
     }
     service.stop().await;

@@ -31,11 +31,16 @@ pub async fn handle(app: &App, event: LambdaEvent<SqsEvent>) -> SqsBatchResponse
 async fn work(app: &App, message: &SqsMessage, deadline: Timestamp) -> Handled {
     let body = message.body.as_deref().unwrap_or_default();
     let work = AssertUnwindSafe(execute::handle(app, body, deadline)).catch_unwind();
-    work.await.unwrap_or_else(|_| {
+    let handled = work.await.unwrap_or_else(|_| {
         tracing::error!(
             message.id = message.message_id.as_deref().unwrap_or_default(),
             "working on a message panicked"
         );
         Handled::Again
-    })
+    });
+    if let (Handled::Again, Some(queue), Some(receipt)) = (handled, app.queue(), &message.receipt_handle) {
+        let deliveries = message.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse().ok());
+        queue.deliver_again(receipt, deliveries.unwrap_or(1)).await;
+    }
+    handled
 }

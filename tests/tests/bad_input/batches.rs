@@ -66,9 +66,6 @@ async fn check(client: &Client, cases: Vec<Case>) {
             check_told(&name, &plan.body["errors"], &told);
         }
 
-        if countable && body["options"].is_object() != body.get("options").is_some() {
-            continue;
-        }
         if countable {
             check_validated(client, &name, body, &told).await;
         }
@@ -94,13 +91,12 @@ fn check_told(name: &str, errors: &Value, told: &[Told]) {
 }
 
 async fn check_validated(client: &Client, name: &str, mut body: Value, told: &[Told]) {
-    if body.get("options").is_none() {
-        body["options"] = json!({});
-    }
-    if body["options"].get("validate_only").or(body["options"].get("validateOnly")).is_some() {
+    let mut options = body.get("options").cloned().unwrap_or(json!({}));
+    let Some(fields) = options.as_object_mut() else { return };
+    if fields.contains_key("validateOnly") || fields.insert("validate_only".to_owned(), json!(true)).is_some() {
         return;
     }
-    body["options"]["validate_only"] = json!(true);
+    body["options"] = options;
     let answer = client.post("/batch", &[], body.to_string().as_bytes()).await;
     let told_as = (answer.status, &answer.body["status"], &answer.body["success"], &answer.body["batchId"]);
     assert_eq!(told_as, (200, &json!("invalid"), &json!(false), &Value::Null), "{name}: {:#}", answer.body);
@@ -159,10 +155,14 @@ async fn a_request_of_a_wrong_shape_is_told_where() {
         whole("empty batch", ops(json!([])), "/operations", "EMPTY_BATCH", &["1 to 100"]),
         whole("101 operations", ops(json!(many)), "/operations", "TOO_MANY_OPERATIONS", &["101", "at most 100"]),
     ];
-    for (wrong, said) in [(json!({}), "an object"), (json!(null), "null"), (json!("x"), "a string"), (json!(5), "a number")] {
+    for (wrong, said) in
+        [(json!({}), "an object"), (json!(null), "null"), (json!("x"), "a string"), (json!(5), "a number")]
+    {
         cases.push(whole("operations", ops(wrong), "/operations", "WRONG_TYPE", &["must be a list", said]));
     }
-    for (wrong, said) in [(json!([]), "a list"), (json!(null), "null"), (json!("x"), "a string"), (json!(5), "a number")] {
+    for (wrong, said) in
+        [(json!([]), "a list"), (json!(null), "null"), (json!("x"), "a string"), (json!(5), "a number")]
+    {
         cases.push(whole("options", with_options(wrong.clone()), "/options", "WRONG_TYPE", &["leave it out", said]));
         let batch = ops(json!([wrong, operation("b", json!({}))]));
         cases.push(case("operation", batch).at((0, "op_0"), "", "WRONG_TYPE", &["must be an object", said]));
@@ -173,24 +173,37 @@ async fn a_request_of_a_wrong_shape_is_told_where() {
 #[tokio::test(start_paused = true)]
 async fn ids_and_the_fields_of_an_operation_have_their_types() {
     let mut cases = Vec::new();
-    let wrong_types = [(json!(5), "a number"), (json!(null), "null"), (json!([]), "a list"), (json!(true), "a boolean")];
+    let wrong_types =
+        [(json!(5), "a number"), (json!(null), "null"), (json!([]), "a list"), (json!(true), "a boolean")];
     let automatic = (0, "op_0");
     for (wrong, said) in wrong_types.clone() {
         for name in ["id", "entity", "action"] {
             let whose = if name == "id" { automatic } else { A };
             let place = format!("/{name}");
-            cases.push(case(name, one(json!({ name: wrong }))).at(whose, &place, "WRONG_TYPE", &[name, "must be a string", said]));
+            cases.push(case(name, one(json!({ name: wrong }))).at(
+                whose,
+                &place,
+                "WRONG_TYPE",
+                &[name, "must be a string", said],
+            ));
         }
         for name in ["store_params", "query_params", "metadata_params"] {
             let (wrong, said) = if wrong == json!([]) { (json!("x"), "a string") } else { (wrong.clone(), said) };
             let mut changes = json!({ "action": "read", "store_params": "-", "query_params": { "customer_id": 1 } });
             changes[name] = wrong;
-            let told = case(name, one(changes)).at(A, &format!("/{name}"), "WRONG_TYPE", &[name, "must be an object", said]);
+            let told =
+                case(name, one(changes)).at(A, &format!("/{name}"), "WRONG_TYPE", &[name, "must be an object", said]);
             // Without its conditions a read has no bound; that it could not be read is told as well.
-            cases.push(if name == "query_params" { told.at(A, "/metadata_params", "LIMIT_REQUIRED", &[]) } else { told });
+            cases.push(if name == "query_params" {
+                told.at(A, "/metadata_params", "LIMIT_REQUIRED", &[])
+            } else {
+                told
+            });
         }
     }
-    for (wrong, said) in [(json!("ab"), "a string"), (json!(null), "null"), (json!({}), "an object"), (json!(5), "a number")] {
+    for (wrong, said) in
+        [(json!("ab"), "a string"), (json!(null), "null"), (json!({}), "an object"), (json!(5), "a number")]
+    {
         let batch = ops(json!([operation("a", json!({ "depends_on": wrong })), operation("b", json!({}))]));
         cases.push(case("depends_on", batch).at(A, "/depends_on", "WRONG_TYPE", &["list of operation ids", said]));
         if wrong != json!("ab") {
@@ -200,17 +213,37 @@ async fn ids_and_the_fields_of_an_operation_have_their_types() {
     }
     let long = "x".repeat(65);
     for wrong in ["", " ", "a b", "a-b", "a.b", "a#b", "a/b", "é", "a\u{0}", "$ref:a", "a\n", long.as_str()] {
-        cases.push(case("id", one(json!({ "id": wrong }))).at(automatic, "/id", "INVALID_VALUE", &["1 to 64", "A-Z a-z 0-9 _"]));
+        cases.push(case("id", one(json!({ "id": wrong }))).at(
+            automatic,
+            "/id",
+            "INVALID_VALUE",
+            &["1 to 64", "A-Z a-z 0-9 _"],
+        ));
     }
     for name in ["entity", "action"] {
-        cases.push(case("missing", one(json!({ name: "-" }))).at(A, &format!("/{name}"), "REQUIRED", &[name, "missing"]));
+        cases.push(case("missing", one(json!({ name: "-" }))).at(
+            A,
+            &format!("/{name}"),
+            "REQUIRED",
+            &[name, "missing"],
+        ));
     }
     let shown = "x".repeat(1_000_000);
     for wrong in ["upsert", "CREATE", "", "read ", shown.as_str()] {
-        cases.push(case("action", one(json!({ "action": wrong }))).at(A, "/action", "UNKNOWN_ACTION", &["create, read, update, delete"]));
+        cases.push(case("action", one(json!({ "action": wrong }))).at(
+            A,
+            "/action",
+            "UNKNOWN_ACTION",
+            &["create, read, update, delete"],
+        ));
     }
     for wrong in ["customers", "Customer", "", "customer#1", "T#t1", shown.as_str()] {
-        cases.push(case("entity", one(json!({ "entity": wrong }))).at(A, "/entity", "UNKNOWN_ENTITY", &["customer, invoice"]));
+        cases.push(case("entity", one(json!({ "entity": wrong }))).at(
+            A,
+            "/entity",
+            "UNKNOWN_ENTITY",
+            &["customer, invoice"],
+        ));
     }
     cases.push(case("nested", one(json!({ "entity": "batch" }))).at(A, "/entity", "NESTED_BATCH", &["into this one"]));
     for name in ["claims", "permissions"] {
@@ -226,33 +259,70 @@ async fn dependencies_and_references_name_operations_of_the_batch() {
     let plain = || json!({});
     let stored = |text: &str| json!({ "store_params": { "first_name": text } });
     let long = "x".repeat(65);
-    let mut cases = vec![
-        case("same id", ops(json!([operation("a", plain()), operation("a", plain())])))
-            .at((1, "a"), "/id", "DUPLICATE_ID", &["operation 0"]),
-        case("automatic id taken", ops(json!([operation("op_1", plain()), operation("x", json!({ "id": "-" }))])))
-            .at((1, "op_1"), "/id", "DUPLICATE_ID", &["operation 0", "op_<index>"]),
-        case("unknown dependency", of(json!({ "depends_on": ["ghost"] }), plain()))
-            .at(A, "/depends_on/0", "UNKNOWN_DEPENDENCY", &["ghost", "no operation of this batch"]),
-        case("several mistakes in one list", of(json!({ "depends_on": [1, "ghost"] }), plain()))
-            .at(A, "/depends_on/0", "WRONG_TYPE", &[])
-            .at(A, "/depends_on/1", "UNKNOWN_DEPENDENCY", &["ghost"]),
-        case("after one given twice", of(json!({ "depends_on": ["b", "b", "ghost"] }), plain()))
-            .at(A, "/depends_on/2", "UNKNOWN_DEPENDENCY", &["ghost"]),
-        case("self", of(json!({ "depends_on": ["a"] }), plain())).at(A, "/depends_on/0", "SELF_DEPENDENCY", &["itself"]),
-        case("self by reference", of(stored("$ref:a.first_name"), plain()))
-            .at(A, "/store_params/first_name", "SELF_DEPENDENCY", &["own result"]),
-        case("two in a circle", of(json!({ "depends_on": ["b"] }), json!({ "depends_on": ["a"] })))
-            .at(A, "/depends_on", "CIRCULAR_DEPENDENCY", &["a -> b -> a"]),
-        case("a circle through a reference", of(json!({ "depends_on": ["b"] }), stored("$ref:a.first_name")))
-            .at(A, "/depends_on", "CIRCULAR_DEPENDENCY", &["a -> b -> a"]),
-        case("unknown reference", of(stored("$ref:ghost.id"), plain()))
-            .at(A, "/store_params/first_name", "UNKNOWN_REFERENCE", &["ghost", "no operation of this batch"]),
-        case("unknown reference deep inside", one(json!({
-            "entity": "memory",
-            "store_params": { "content": "c", "metadata": { "a/b": [1, { "c~d": "see ${ref:ghost.x}" }] } },
-        })))
-        .at(A, "/store_params/metadata/a~1b/1/c~0d", "UNKNOWN_REFERENCE", &["ghost"]),
-    ];
+    let mut cases =
+        vec![
+            case("same id", ops(json!([operation("a", plain()), operation("a", plain())]))).at(
+                (1, "a"),
+                "/id",
+                "DUPLICATE_ID",
+                &["operation 0"],
+            ),
+            case("automatic id taken", ops(json!([operation("op_1", plain()), operation("x", json!({ "id": "-" }))])))
+                .at((1, "op_1"), "/id", "DUPLICATE_ID", &["operation 0", "op_<index>"]),
+            case("unknown dependency", of(json!({ "depends_on": ["ghost"] }), plain())).at(
+                A,
+                "/depends_on/0",
+                "UNKNOWN_DEPENDENCY",
+                &["ghost", "no operation of this batch"],
+            ),
+            case("several mistakes in one list", of(json!({ "depends_on": [1, "ghost"] }), plain()))
+                .at(A, "/depends_on/0", "WRONG_TYPE", &[])
+                .at(A, "/depends_on/1", "UNKNOWN_DEPENDENCY", &["ghost"]),
+            case("after one given twice", of(json!({ "depends_on": ["b", "b", "ghost"] }), plain())).at(
+                A,
+                "/depends_on/2",
+                "UNKNOWN_DEPENDENCY",
+                &["ghost"],
+            ),
+            case("self", of(json!({ "depends_on": ["a"] }), plain())).at(
+                A,
+                "/depends_on/0",
+                "SELF_DEPENDENCY",
+                &["itself"],
+            ),
+            case("self by reference", of(stored("$ref:a.first_name"), plain())).at(
+                A,
+                "/store_params/first_name",
+                "SELF_DEPENDENCY",
+                &["own result"],
+            ),
+            case("two in a circle", of(json!({ "depends_on": ["b"] }), json!({ "depends_on": ["a"] }))).at(
+                A,
+                "/depends_on",
+                "CIRCULAR_DEPENDENCY",
+                &["a -> b -> a"],
+            ),
+            case("a circle through a reference", of(json!({ "depends_on": ["b"] }), stored("$ref:a.first_name"))).at(
+                A,
+                "/depends_on",
+                "CIRCULAR_DEPENDENCY",
+                &["a -> b -> a"],
+            ),
+            case("unknown reference", of(stored("$ref:ghost.id"), plain())).at(
+                A,
+                "/store_params/first_name",
+                "UNKNOWN_REFERENCE",
+                &["ghost", "no operation of this batch"],
+            ),
+            case(
+                "unknown reference deep inside",
+                one(json!({
+                    "entity": "memory",
+                    "store_params": { "content": "c", "metadata": { "a/b": [1, { "c~d": "see ${ref:ghost.x}" }] } },
+                })),
+            )
+            .at(A, "/store_params/metadata/a~1b/1/c~0d", "UNKNOWN_REFERENCE", &["ghost"]),
+        ];
     for (text, words) in [
         ("$ref:", &["names an operation", "$ref:operation.field"][..]),
         ("$ref:b", &["names a field"]),
@@ -267,14 +337,20 @@ async fn dependencies_and_references_name_operations_of_the_batch() {
         ("text $ref: text", &["at character 10"]),
         (&format!("$ref:{long}.id"), &["at most 64"]),
     ] {
-        cases.push(case(text, of(stored(text), plain())).at(A, "/store_params/first_name", "MALFORMED_REFERENCE", words));
+        cases.push(case(text, of(stored(text), plain())).at(
+            A,
+            "/store_params/first_name",
+            "MALFORMED_REFERENCE",
+            words,
+        ));
     }
     let texts = vec!["$ref:b.first_name"; 101];
     let many = json!({ "entity": "memory", "store_params": { "content": "c", "metadata": { "texts": texts } } });
     let told = case("101 references", of(many, plain()));
     cases.push(told.at(A, "/store_params/metadata/texts/100", "MALFORMED_REFERENCE", &["100 references"]));
     let half = vec!["$ref:b.first_name"; 60];
-    let many = json!({ "entity": "memory", "store_params": { "content": "c", "metadata": { "t": half }, "tags": half } });
+    let many =
+        json!({ "entity": "memory", "store_params": { "content": "c", "metadata": { "t": half }, "tags": half } });
     cases.push(case("120 references", of(many, plain())).at(A, "", "MALFORMED_REFERENCE", &["120", "100"]));
     check(&Client::new().await, cases).await;
 }
@@ -283,7 +359,7 @@ async fn dependencies_and_references_name_operations_of_the_batch() {
 async fn values_fit_the_entity() {
     let create = |entity: &str, fields: Value| json!({ "entity": entity, "store_params": fields });
     let long = "x".repeat(1_000_000);
-    let mut cases = vec![
+    let cases = vec![
         case("empty record", one(create("customer", json!({}))))
             .at(A, "/store_params/first_name", "REQUIRED", &["first_name is required"]),
         case("no record", one(json!({ "store_params": "-" })))
@@ -323,7 +399,6 @@ async fn values_fit_the_entity() {
         case("a required field removed", one(json!({ "action": "update", "store_params": { "first_name": null }, "query_params": { "customer_id": 1 } })))
             .at(A, "/store_params/first_name", "INVALID_VALUE", &["first_name"]),
     ];
-    cases.retain(|case| !case.name.is_empty());
     check(&Client::new().await, cases).await;
 }
 
@@ -347,23 +422,58 @@ async fn rows_are_named_and_searches_are_bounded() {
             ("a pattern over a field", json!({ "first_name": "like::*" })),
         ] {
             let words = &["customer_id", "primary key", "equality"];
-            cases.push(case(format!("{action} {name}"), of(query)).at(A, "/query_params", "PRIMARY_KEY_REQUIRED", words));
+            cases.push(case(format!("{action} {name}"), of(query)).at(
+                A,
+                "/query_params",
+                "PRIMARY_KEY_REQUIRED",
+                words,
+            ));
         }
-        cases.push(case("a key of a wrong type", of(json!({ "customer_id": "abc" }))).at(A, "/query_params/customer_id", "INVALID_VALUE", &["customer_id"]));
-        cases.push(case("a list as a key", of(json!({ "customer_id": [1, 2] }))).at(A, "/query_params/customer_id", "INVALID_VALUE", &["customer_id"]));
+        cases.push(case("a key of a wrong type", of(json!({ "customer_id": "abc" }))).at(
+            A,
+            "/query_params/customer_id",
+            "INVALID_VALUE",
+            &["customer_id"],
+        ));
+        cases.push(case("a list as a key", of(json!({ "customer_id": [1, 2] }))).at(
+            A,
+            "/query_params/customer_id",
+            "INVALID_VALUE",
+            &["customer_id"],
+        ));
     }
     let read = |query: Value, metadata: Value| {
         one(json!({ "action": "read", "store_params": "-", "query_params": query, "metadata_params": metadata }))
     };
     let all = || json!({});
     for query in [json!({}), json!({ "city": "Rome" }), json!({ "email": "like::*" })] {
-        cases.push(case("unbounded", read(query, all())).at(A, "/metadata_params", "LIMIT_REQUIRED", &["customer_id", "last_name, email", "limit"]));
+        cases.push(case("unbounded", read(query, all())).at(
+            A,
+            "/metadata_params",
+            "LIMIT_REQUIRED",
+            &["customer_id", "last_name, email", "limit"],
+        ));
     }
     let bad = [
-        ("limit", vec![json!(0), json!(201), json!(-1), json!(1.5), json!("x"), json!(null), json!(true), json!([])], "from 1 to 200"),
+        (
+            "limit",
+            vec![json!(0), json!(201), json!(-1), json!(1.5), json!("x"), json!(null), json!(true), json!([])],
+            "from 1 to 200",
+        ),
         ("__limit", vec![json!(0)], "from 1 to 200"),
         ("offset", vec![json!(-1), json!(1_001), json!("x"), json!(null), json!({})], "from 0 to 1000"),
-        ("sort", vec![json!("ghost"), json!("first_name:up"), json!(""), json!(5), json!(["first_name"]), json!("city,city")], ""),
+        (
+            "sort",
+            vec![
+                json!("ghost"),
+                json!("first_name:up"),
+                json!(""),
+                json!(5),
+                json!(["first_name"]),
+                json!("city,city"),
+            ],
+            "",
+        ),
         ("properties", vec![json!(5), json!([5]), json!("ghost"), json!("ghost:*"), json!("invoices:lines:*")], ""),
         ("count", vec![json!("yes"), json!(1), json!(null)], "true or false"),
     ];
@@ -380,7 +490,12 @@ async fn rows_are_named_and_searches_are_bounded() {
     ] {
         let name = value.as_object().unwrap().keys().next().unwrap().clone();
         let batch = read(value, json!({ "limit": 1 }));
-        cases.push(case("a condition on no field", batch).at(A, &format!("/query_params/{name}"), "UNKNOWN_FIELD", &[words]));
+        cases.push(case("a condition on no field", batch).at(
+            A,
+            &format!("/query_params/{name}"),
+            "UNKNOWN_FIELD",
+            &[words],
+        ));
     }
     for value in ["between::1", "between::1,2,3", "in::", "like::x", "gt::abc"] {
         let batch = read(json!({ "customer_id": value }), json!({ "limit": 1 }));
@@ -398,7 +513,8 @@ async fn options_are_checked() {
             cases.push(case(name, batch).whole(&format!("/options/{name}"), "WRONG_TYPE", &[name, "true or false"]));
         }
     }
-    for (name, range) in [("max_retries", "from 0 to 3"), ("maxRetries", "from 0 to 3"), ("timeout", "from 1 to 60000")] {
+    for (name, range) in [("max_retries", "from 0 to 3"), ("maxRetries", "from 0 to 3"), ("timeout", "from 1 to 60000")]
+    {
         for wrong in [json!("1"), json!(null), json!({}), json!(true)] {
             let batch = with_options(json!({ name: wrong }));
             cases.push(case(name, batch).whole(&format!("/options/{name}"), "WRONG_TYPE", &[name, range]));
@@ -410,21 +526,41 @@ async fn options_are_checked() {
     }
     let long = "x".repeat(256);
     for wrong in [json!(""), json!(long), json!("a\u{0}b"), json!("a\nb")] {
-        cases.push(case("reference", with_options(json!({ "reference": wrong }))).whole("/options/reference", "INVALID_VALUE", &["1 to 255"]));
+        cases.push(case("reference", with_options(json!({ "reference": wrong }))).whole(
+            "/options/reference",
+            "INVALID_VALUE",
+            &["1 to 255"],
+        ));
     }
     for wrong in [json!(5), json!(null), json!(["x"])] {
-        cases.push(case("reference", with_options(json!({ "reference": wrong }))).whole("/options/reference", "WRONG_TYPE", &["a string"]));
+        cases.push(case("reference", with_options(json!({ "reference": wrong }))).whole(
+            "/options/reference",
+            "WRONG_TYPE",
+            &["a string"],
+        ));
     }
     for (one, other, first, second) in [
         ("continueOnError", "continue_on_error", json!(true), json!(false)),
         ("max_retries", "maxRetries", json!(1), json!(2)),
-        ("validate_only", "validateOnly", json!(true), json!(false)),
     ] {
         let batch = with_options(json!({ one: first, other: second }));
         cases.push(case(one, batch).whole(&format!("/options/{other}"), "INVALID_VALUE", &[one, other, "differ"]));
     }
-    for name in ["webhook", "webhook_url", "callbackUrl", "schedule", "scheduled_at", "priority", "template", "depends_on_batches"] {
-        cases.push(case(name, with_options(json!({ name: "x" }))).whole(&format!("/options/{name}"), "NOT_SUPPORTED", &[name]));
+    for name in [
+        "webhook",
+        "webhook_url",
+        "callbackUrl",
+        "schedule",
+        "scheduled_at",
+        "priority",
+        "template",
+        "depends_on_batches",
+    ] {
+        cases.push(case(name, with_options(json!({ name: "x" }))).whole(
+            &format!("/options/{name}"),
+            "NOT_SUPPORTED",
+            &[name],
+        ));
         let mut batch = one(json!({}));
         batch[name] = json!({});
         cases.push(case(name, batch).whole(&format!("/{name}"), "NOT_SUPPORTED", &[name]));

@@ -13,7 +13,7 @@ const GZIP: &[(&str, &[u8])] = &[("content-type", b"application/gzip")];
 const ENCODED: &[(&str, &[u8])] = &[("content-type", b"application/json"), ("content-encoding", b"gzip")];
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
@@ -26,7 +26,8 @@ async fn send(client: &Client, headers: &[(&str, &[u8])], body: &[u8]) -> batch_
 
 /// A batch that would run.
 fn good() -> Vec<u8> {
-    let operation = json!({ "id": "a", "entity": "customer", "action": "create", "store_params": { "first_name": "J" } });
+    let operation =
+        json!({ "id": "a", "entity": "customer", "action": "create", "store_params": { "first_name": "J" } });
     json!({ "operations": [operation] }).to_string().into_bytes()
 }
 
@@ -48,8 +49,22 @@ async fn a_body_that_is_no_json_is_refused() {
     let surrogate = holding(r#""\ud800""#);
     let utf16: Vec<u8> = String::from_utf8(good()).unwrap().encode_utf16().flat_map(u16::to_le_bytes).collect();
     let bodies: [&[u8]; 16] = [
-        b"", b" ", b"{", b"}", b"{\"operations\":[}", b"{'operations':[]}", b"operations: []", b"\0\0\0\0", b"\xff",
-        &nan, &twice, &marked, &comma, &invalid, &surrogate, &utf16,
+        b"",
+        b" ",
+        b"{",
+        b"}",
+        b"{\"operations\":[}",
+        b"{'operations':[]}",
+        b"operations: []",
+        b"\0\0\0\0",
+        b"\xff",
+        &nan,
+        &twice,
+        &marked,
+        &comma,
+        &invalid,
+        &surrogate,
+        &utf16,
     ];
     for body in bodies {
         let name = String::from_utf8_lossy(&body[..body.len().min(40)]).into_owned();
@@ -70,11 +85,11 @@ async fn nesting_and_numbers_are_bounded_and_the_place_is_told() {
     let objects = |levels: usize| r#"{"a":"#.repeat(levels) + "1" + &"}".repeat(levels);
     // The value itself stands on the sixth level.
     let place = "/operations/0/store_params/metadata/x";
-    let deepest = format!("{place}{}", "/0".repeat(26));
-    let deepest_object = format!("{place}{}", "/a".repeat(26));
+    let deepest = format!("{place}{}", "/0".repeat(27));
+    let deepest_object = format!("{place}{}", "/a".repeat(27));
     for (name, value, pointer) in [
-        ("33 levels", nested(27), Some(deepest.as_str())),
-        ("33 levels of objects", objects(27), Some(deepest_object.as_str())),
+        ("33 levels", nested(28), Some(deepest.as_str())),
+        ("33 levels of objects", objects(28), Some(deepest_object.as_str())),
         ("1,000 levels", nested(1_000), None),
         ("100,000 levels", nested(100_000), None),
         ("100,000 levels of objects", objects(100_000), None),
@@ -219,10 +234,16 @@ async fn an_answer_to_a_body_full_of_mistakes_stays_within_bounds() {
         fields.join(",")
     );
     let quotes = r#"\""#.repeat(2_000_000);
-    let name = format!(r#"{{"operations":[{{"id":"a","entity":"customer","action":"create","store_params":{{"{quotes}":0}}}}]}}"#);
-    let sort = format!(r#"{{"operations":[{{"id":"a","entity":"customer","action":"read","metadata_params":{{"limit":1,"sort":"{quotes}"}}}}]}}"#);
+    let name = format!(
+        r#"{{"operations":[{{"id":"a","entity":"customer","action":"create","store_params":{{"{quotes}":0}}}}]}}"#
+    );
+    let sort = format!(
+        r#"{{"operations":[{{"id":"a","entity":"customer","action":"read","metadata_params":{{"limit":1,"sort":"{quotes}"}}}}]}}"#
+    );
     let properties = sort.replace("sort", "properties");
-    let condition = format!(r#"{{"operations":[{{"id":"a","entity":"customer","action":"read","query_params":{{"{quotes}":0}}}}]}}"#);
+    let condition = format!(
+        r#"{{"operations":[{{"id":"a","entity":"customer","action":"read","query_params":{{"{quotes}":0}}}}]}}"#
+    );
     let option = r#"{"operations":[{"entity":"customer","action":"create","store_params":{"first_name":"J"}}],"options":{"timeout":"#.to_owned()
         + &"9".repeat(38) + "}}";
     for body in [unknown, name, sort, properties, condition, option] {

@@ -25,6 +25,7 @@ impl Client {
 
     pub async fn of(world: World) -> Self {
         let key = world.key("t1", "mallory", &[]).await;
+        world.seam.take_calls();
         Self { world, key }
     }
 

@@ -158,7 +158,9 @@ impl Batch {
             op.store.iter().map(|(name, value)| ((*name).to_owned(), self.value(value))).collect();
         let query: Map<String, Value> =
             op.query.iter().map(|cond| (cond.field.to_owned(), self.condition(cond))).collect();
-        for (name, params) in [("store_params", store), ("query_params", query), ("metadata_params", self.meta(&op.meta))] {
+        for (name, params) in
+            [("store_params", store), ("query_params", query), ("metadata_params", self.meta(&op.meta))]
+        {
             if !params.is_empty() {
                 out.insert(name.into(), Value::Object(params));
             }
@@ -166,39 +168,8 @@ impl Batch {
         if !op.depends_on.is_empty() {
             out.insert("depends_on".into(), op.depends_on.iter().map(|other| json!(self.id(*other))).collect());
         }
-        self.spoil(op, &mut out);
+        spoil(op, &mut out);
         Value::Object(out)
-    }
-
-    /// Adds what makes the operation wrong.
-    fn spoil(&self, op: &Op, out: &mut Map<String, Value>) {
-        let mut store = |name: &str, value: Value| {
-            if let Some(params) = out.entry("store_params").or_insert_with(|| json!({})).as_object_mut() {
-                params.insert(name.to_owned(), value);
-            }
-        };
-        match op.bad {
-            None => {}
-            Some("READ_ONLY") if op.action == Action::Update && op.entity.name == "node" => store("origin", json!("x")),
-            Some("READ_ONLY") if op.entity.key_kind == KeyKind::Auto => store(op.entity.key, json!(1)),
-            Some("READ_ONLY") => {
-                let own = op.entity.fields.iter().rfind(|field| field.server.is_some()).expect("a field of the server");
-                // In an update a version is the expected one, so a page is told by its mark.
-                let name = if op.entity.name == "page" { "removed_at" } else { own.name };
-                store(if op.entity.name == "node" { "owner" } else { name }, json!("x"));
-            }
-            Some("UNKNOWN_FIELD") => store("colour", json!("red")),
-            Some("INVALID_VALUE") => store(op.entity.fields[1].name, json!(["x"])),
-            Some("UNKNOWN_DEPENDENCY") => drop(out.insert("depends_on".into(), json!(["nobody"]))),
-            Some("SELF_DEPENDENCY") => {
-                let id = out.get("id").cloned().unwrap_or_default();
-                out.insert("depends_on".into(), json!([id]));
-            }
-            Some("UNKNOWN_ACTION") => drop(out.insert("action".into(), json!("upsert"))),
-            Some("UNKNOWN_ENTITY") => drop(out.insert("entity".into(), json!("nodes"))),
-            Some("PRIMARY_KEY_REQUIRED") => drop(out.shift_remove("query_params")),
-            Some(other) => panic!("no way to make {other}"),
-        }
     }
 
     fn meta(&self, meta: &Meta) -> Map<String, Value> {
@@ -207,8 +178,11 @@ impl Batch {
             out.insert(if meta.underscored { format!("__{name}") } else { name.to_owned() }, value);
         };
         if !meta.sort.is_empty() {
-            let parts: Vec<String> =
-                meta.sort.iter().map(|(name, desc)| if *desc { format!("{name}:desc") } else { (*name).to_owned() }).collect();
+            let parts: Vec<String> = meta
+                .sort
+                .iter()
+                .map(|(name, desc)| if *desc { format!("{name}:desc") } else { (*name).to_owned() })
+                .collect();
             put("sort", json!(parts.join(",")));
         }
         if let Some(limit) = &meta.limit {
@@ -259,4 +233,31 @@ impl Batch {
 /// A value inside text.
 pub fn text_of(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// Adds what makes the operation wrong.
+fn spoil(op: &Op, out: &mut Map<String, Value>) {
+    let mut store = |name: &str, value: Value| {
+        if let Some(params) = out.entry("store_params").or_insert_with(|| json!({})).as_object_mut() {
+            params.insert(name.to_owned(), value);
+        }
+    };
+    match op.bad {
+        None => {}
+        Some("READ_ONLY") if op.action == Action::Update && op.entity.name == "node" => store("origin", json!("x")),
+        Some("READ_ONLY") if op.entity.key_kind == KeyKind::Auto => store(op.entity.key, json!(1)),
+        Some("READ_ONLY") => {
+            let own = op.entity.fields.iter().rfind(|field| field.server.is_some()).expect("a field of the server");
+            // In an update a version is the expected one, so a page is told by its mark.
+            let name = if op.entity.name == "page" { "removed_at" } else { own.name };
+            store(if op.entity.name == "node" { "owner" } else { name }, json!("x"));
+        }
+        Some("UNKNOWN_FIELD") => store("colour", json!("red")),
+        Some("INVALID_VALUE") => store(op.entity.fields[1].name, json!(["x"])),
+        Some("UNKNOWN_DEPENDENCY") => drop(out.insert("depends_on".into(), json!(["nobody"]))),
+        Some("UNKNOWN_ACTION") => drop(out.insert("action".into(), json!("upsert"))),
+        Some("UNKNOWN_ENTITY") => drop(out.insert("entity".into(), json!("nodes"))),
+        Some("PRIMARY_KEY_REQUIRED") => drop(out.shift_remove("query_params")),
+        Some(other) => panic!("no way to make {other}"),
+    }
 }

@@ -55,9 +55,10 @@ pub fn run(tables: &mut Tables, batch: &Batch, told: &dyn Fn(usize) -> Option<Va
     let mut outcomes: Vec<Option<Outcome>> = vec![None; batch.ops.len()];
     let mut stopped = false;
     for index in batch.order() {
-        let failed = batch.dependencies(index).into_iter().any(|other| {
-            matches!(outcomes[other], Some(Outcome::Failed(_) | Outcome::Skipped("Dependency failed")))
-        });
+        let failed = batch
+            .dependencies(index)
+            .into_iter()
+            .any(|other| matches!(outcomes[other], Some(Outcome::Failed(_) | Outcome::Skipped("Dependency failed"))));
         let outcome = if failed {
             Outcome::Skipped("Dependency failed")
         } else if stopped {
@@ -69,7 +70,8 @@ pub fn run(tables: &mut Tables, batch: &Batch, told: &dyn Fn(usize) -> Option<Va
         stopped |= matches!(outcome, Outcome::Failed(_)) && !batch.continue_on_error;
         outcomes[index] = Some(outcome);
     }
-    let mut outcomes: Vec<Outcome> = outcomes.into_iter().map(|outcome| outcome.expect("every operation ends")).collect();
+    let mut outcomes: Vec<Outcome> =
+        outcomes.into_iter().map(|outcome| outcome.expect("every operation ends")).collect();
     if batch.atomic && outcomes.iter().any(|outcome| matches!(outcome, Outcome::Failed(_))) {
         let made = tables.made;
         *tables = Tables { made, ..before };
@@ -163,10 +165,13 @@ impl Step<'_> {
 
     fn delete(&mut self) -> Result<Data, Failed> {
         let (key, row) = self.found()?;
-        let has_children = self.tables.rows.iter().any(|((name, _), child)| {
+        // What a row says of itself does not hold it.
+        let mut others = self.tables.rows.iter().filter(|(other, _)| **other != key);
+        let has_children = others.any(|((name, _), child)| {
             let entity = entity(name);
             let refers = |field: &&Field| {
-                field.parent == Some(key.0) && child.get(field.name).is_some_and(|id| !id.is_null() && text_of(id) == key.1)
+                field.parent == Some(key.0)
+                    && child.get(field.name).is_some_and(|id| !id.is_null() && text_of(id) == key.1)
             };
             !is_removed(entity, child) && entity.fields.iter().any(|field| refers(&field))
         });
@@ -213,8 +218,10 @@ impl Step<'_> {
             return Err(one("LIMIT_REQUIRED"));
         }
         let rows = self.tables.rows.iter().filter(|((name, _), row)| *name == entity.name && !is_removed(entity, row));
-        let mut rows: Vec<&Row> =
-            rows.map(|(_, row)| row).filter(|row| conditions.iter().all(|(cond, operands)| holds(cond, operands, row))).collect();
+        let mut rows: Vec<&Row> = rows
+            .map(|(_, row)| row)
+            .filter(|row| conditions.iter().all(|(cond, operands)| holds(cond, operands, row)))
+            .collect();
         if meta.count {
             return Ok(Data::Exactly(vec![json!({ "count": rows.len() })]));
         }
@@ -228,14 +235,16 @@ impl Step<'_> {
         let (offset, most) = (meta.offset.unwrap_or(0), usize::try_from(limit.unwrap_or(50)).expect("small"));
         let kept = |name: &str| {
             let fits = |pattern: &&str| like(pattern, name);
-            meta.properties.as_ref().is_none_or(|patterns| patterns.is_empty() || patterns.iter().any(|pattern| fits(&pattern)))
+            meta.properties
+                .as_ref()
+                .is_none_or(|patterns| patterns.is_empty() || patterns.iter().any(|pattern| fits(&pattern)))
         };
         let tell = |row: &Row| {
             let fields = row.iter().filter(|(name, _)| kept(name));
             Value::Object(fields.map(|(name, value)| (name.clone(), value.clone())).collect())
         };
         let all: Vec<Value> = rows.iter().map(|row| tell(row)).collect();
-        if meta.sort.is_empty() {
+        if meta.sort.is_empty() && all.len() > 1 {
             let count = all.len().saturating_sub(offset).min(most);
             return Ok(Data::Any(count, all));
         }
@@ -252,8 +261,7 @@ impl Step<'_> {
         let row = self.tables.rows.get(&key).filter(|row| !is_removed(entity, row)).ok_or_else(|| one("NOT_FOUND"))?;
         let broken = conditions.iter().filter(|(cond, operands)| !holds(cond, operands, row));
         let version = entity.of_server(Server::Version).map(|field| field.name);
-        let code =
-            |cond: &Cond| if Some(cond.field) == version { "VERSION_CONFLICT" } else { "CONDITION_FAILED" };
+        let code = |cond: &Cond| if Some(cond.field) == version { "VERSION_CONFLICT" } else { "CONDITION_FAILED" };
         none_or(broken.map(|(cond, _)| code(cond)).collect())?;
         Ok((key, row.clone()))
     }
@@ -272,7 +280,8 @@ impl Step<'_> {
                 failed.insert("UNIQUE_VIOLATION");
             }
             if let Some(parent) = field.parent {
-                let parent = self.tables.rows.get(&(parent, text_of(value))).filter(|row| !is_removed(entity(parent), row));
+                let parent =
+                    self.tables.rows.get(&(parent, text_of(value))).filter(|row| !is_removed(entity(parent), row));
                 if parent.is_none() {
                     failed.insert("FOREIGN_KEY_VIOLATION");
                 }
@@ -375,9 +384,7 @@ fn typed(kind: Kind, value: Value) -> Option<Value> {
 
 fn holds(cond: &Cond, operands: &[Value], row: &Row) -> bool {
     let value = row.get(cond.field).unwrap_or(&Value::Null);
-    let order = |operand: &Value| {
-        (!value.is_null() && !operand.is_null()).then(|| compare(value, operand))
-    };
+    let order = |operand: &Value| (!value.is_null() && !operand.is_null()).then(|| compare(value, operand));
     let first = &operands[0];
     let equal = |operand: &Value| compare(value, operand).is_eq();
     let between = || order(first).is_some_and(|o| o.is_ge()) && order(&operands[1]).is_some_and(|o| o.is_le());

@@ -26,7 +26,9 @@ pub(super) fn update(
     let (key, before) = find(view, entity, conditions)?;
     if let (Some(field), Some(expected)) = (&entity.version_field, expected) {
         let expected = Condition::parse(required_field(entity, field)?, &expected, true);
-        check(entity, &before, &expected.map_err(|reason| Failure::new(Code::InvalidValue, reason))?)?;
+        let at = format!("/store_params/{field}");
+        let expected = expected.map_err(|reason| Failure::new(Code::InvalidValue, reason).at(at.clone()))?;
+        check(entity, &before, &expected).map_err(|failure| failure.at(at))?;
     }
     let mut row = before.clone();
     row.extend(given);
@@ -57,7 +59,7 @@ pub(super) fn delete(
     conditions: &[Condition],
 ) -> Result<Effect, Halt> {
     let (key, row) = find(view, entity, conditions)?;
-    if entity.is_referenced && view.count_children(&key) != 0 {
+    if entity.is_referenced && !view.is_childless(&key, references_to_itself(entity, &key, &row)) {
         let message = format!("{} {} still has rows that refer to it; delete them first", entity.name, key.id);
         return Err(Failure::new(Code::ForeignKeyViolation, message).into());
     }
@@ -135,6 +137,15 @@ fn bump_version(entity: &Entity, row: &mut Object) {
 fn release(entity: &Entity, field: &str, value: &Value, row: &RowKey) -> Option<Change> {
     let key = UniqueKey::new(&entity.name, field, value)?;
     Some(Change::Own { key, before: Some(row.id.clone()), after: None })
+}
+
+/// How often the row is its own parent; that does not keep it.
+fn references_to_itself(entity: &Entity, key: &RowKey, row: &Object) -> i64 {
+    let to_itself = |field: &&crate::model::Field| {
+        let named = field.references.as_ref().filter(|parent| parent.entity == entity.name);
+        named.and_then(|parent| RowKey::new(&parent.entity, row.get(&field.name)?)).is_some_and(|named| named == *key)
+    };
+    entity.fields().iter().filter(to_itself).fold(0, |count, _| count + 1)
 }
 
 fn leave(entity: &str, value: &Value) -> Option<Change> {

@@ -81,7 +81,10 @@ pub(super) fn conditions(
                     },
                 }
             }
-            value => Condition::parse(field, value, true),
+            value => {
+                let value = reference::resolve(value, outcomes, budget).map_err(|error| unresolved(&error, &at))?;
+                Condition::parse(field, &value, true)
+            }
         };
         conditions.push(condition.map_err(|reason| Failure::new(Code::InvalidValue, reason).at(at))?);
     }

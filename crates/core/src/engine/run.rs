@@ -155,13 +155,17 @@ impl Session<'_> {
         let rows: Vec<RowKey> = rows.into_iter().collect();
         let read_only = self.plan.operations().iter().all(|operation| operation.action == Action::Read);
         self.at_once = self.atomic() && read_only && first && only_rows && rows.len() <= self.run.limits.actions;
-        if self.at_once {
+        for round in 0..MAX_ROUNDS {
+            if !self.at_once {
+                break;
+            }
             if let Some(found) = store.rows_at_once(&self.keys, &rows).await? {
                 self.snapshot.rows.extend(found);
                 return Ok(());
             }
-            self.at_once = false;
+            self.at_once = store.pause(round).await;
         }
+        self.at_once = false;
         if !rows.is_empty() {
             self.snapshot.rows.extend(store.rows(&self.keys, &rows).await?);
         }
@@ -204,19 +208,20 @@ impl Session<'_> {
         actions
     }
 
-    /// Checks that what the failures rest on still holds: of every failed operation, or of the first ones that fit.
+    /// Checks that what the outcomes rest on holds: first of the failed operations, then of those that are undone, whose
+    /// own failures would otherwise stay hidden; as many as fit.
     fn failure_checks(&self, steps: &[Step]) -> Vec<Write> {
         if self.at_once {
             return Vec::new();
         }
+        let (failed, rest): (Vec<&Step>, Vec<&Step>) = steps.iter().partition(|step| step.outcome.is_failed());
         let mut reads = BTreeSet::new();
-        for step in steps.iter().filter(|step| step.outcome.is_failed()) {
-            if !reads.is_empty() && reads.len() + step.reads.len() + 1 > self.run.limits.actions {
+        for key in failed.into_iter().chain(rest).flat_map(|step| &step.reads) {
+            if reads.len() + 1 >= self.run.limits.actions {
                 break;
             }
-            reads.extend(step.reads.iter().cloned());
+            reads.insert(key.clone());
         }
-        let reads = reads.into_iter().take(self.run.limits.actions.saturating_sub(1)).collect();
         checks(&self.snapshot, &reads, &[])
     }
 
@@ -328,6 +333,7 @@ impl Session<'_> {
         self.outcomes.extend(steps.iter().map(|step| step.outcome.clone()));
         self.state = Some(state);
         self.rounds = 0;
+        self.most = (self.most * 2).min(self.run.limits.chunk_operations);
     }
 
     /// Goes on from a state that somebody else wrote, or that our own commit did before its answer was lost.

@@ -145,15 +145,16 @@ impl<'a> View<'a> {
         }
     }
 
-    /// How many children a row has. A counter not looked at is assumed to stand where the row ends up with none.
-    pub fn count_children(&mut self, key: &RowKey) -> i64 {
+    /// Whether a row has no children but `own`, its references to itself. A counter not looked at is assumed to stand
+    /// where that is so, if it can.
+    pub fn is_childless(&mut self, key: &RowKey, own: i64) -> bool {
         self.reads.insert(Key::Children(key.clone()));
         let stored = self.snapshot.children.get(key).copied().flatten().and_then(|count| i64::try_from(count).ok());
         match self.children.get(key) {
-            Some(Children::Begun(count)) => *count,
-            Some(Children::Ended) => 0,
-            Some(Children::Changed(change)) => stored.map_or((*change).max(0), |count| count + change),
-            None => stored.unwrap_or(0),
+            Some(Children::Begun(count)) => *count == own,
+            Some(Children::Ended) => true,
+            Some(Children::Changed(change)) => stored.map_or(*change <= own, |count| count + change == own),
+            None => stored.is_none_or(|count| count == own),
         }
     }
 

@@ -84,7 +84,7 @@ async fn dispatch(app: &App, route: Route, request: &Request) -> Reply {
         Route::Submit => writes::submit(app, &caller, request).await,
         Route::Plan => writes::plan(app, &caller, request),
         Route::Batches => reads::batches(app, &caller, request).await,
-        Route::Batch(id) => reads::batch(app, &caller, &id).await,
+        Route::Batch(id) => reads::batch(app, &caller, &id, request).await,
         Route::Results(id) => reads::results(app, &caller, &id, request).await,
         Route::Capabilities => reads::capabilities(app),
         Route::Health => reads::health(),

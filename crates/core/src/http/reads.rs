@@ -66,8 +66,8 @@ async fn seen(app: &App, caller: &Caller, id: &str, request_id: &str) -> Result<
     }
 }
 
-pub(super) async fn batch(app: &App, caller: &Caller, id: &str) -> Reply {
-    match seen(app, caller, id, "").await {
+pub(super) async fn batch(app: &App, caller: &Caller, id: &str, request: &Request) -> Reply {
+    match seen(app, caller, id, &request.request_id).await {
         Ok((head, state)) => Reply::told(200, native::batch(&head, state.as_ref())),
         Err(reply) => reply,
     }

@@ -9,6 +9,7 @@ use super::Plan;
 use super::reference::{Segment, Template, contains_reference};
 use super::{RowKey, UniqueKey, item_bytes};
 use crate::json::Object;
+use crate::limits::Limits;
 use crate::model::{Entity, Field, Model};
 use crate::operation::{Action, Operation};
 
@@ -50,8 +51,10 @@ pub enum Touch {
 /// What a batch touches.
 #[derive(Debug)]
 pub struct Footprint {
-    /// By operation, in request order.
+    /// What is certain, by operation in request order.
     pub touches: Vec<Vec<Touch>>,
+    /// Unique values and parents that updates give, and so touch if they change them.
+    pub possible: Vec<Touch>,
     /// Bytes of the rows it creates, as far as their values are known.
     pub bytes: usize,
 }
@@ -59,11 +62,14 @@ pub struct Footprint {
 impl Footprint {
     /// Of `plan` over `model`.
     pub fn of(plan: &Plan, model: &Model) -> Self {
-        let mut footprint = Self { touches: Vec::new(), bytes: 0 };
+        let mut footprint = Self { touches: Vec::new(), possible: Vec::new(), bytes: 0 };
         for (index, operation) in plan.operations().iter().enumerate() {
             let mut touches = Vec::new();
             if let Some(entity) = model.entity(&operation.entity) {
                 touch(plan, index, operation, entity, &mut touches);
+                if operation.action == Action::Update {
+                    touch_values(plan, entity, &operation.store, &mut footprint.possible);
+                }
                 if operation.action == Action::Create {
                     footprint.bytes += item_bytes(&operation.store);
                 }
@@ -95,6 +101,14 @@ impl Footprint {
         1 + items.len() + values.len()
     }
 
+    /// Whether one transaction is certain not to hold the batch: its least number of actions and bytes, when they are
+    /// more than it takes. A batch that only reads needs no such transaction.
+    pub fn beyond(&self, limits: &Limits) -> Option<(usize, usize)> {
+        let actions = self.least_actions();
+        let beyond = actions > limits.actions || self.bytes > limits.bytes;
+        (beyond && !self.is_read_only()).then_some((actions, self.bytes))
+    }
+
     /// Whether nothing is written.
     pub fn is_read_only(&self) -> bool {
         self.touches.iter().flatten().all(|touch| matches!(touch, Touch::Row(_, _, Access::Read)))
@@ -123,7 +137,6 @@ fn touch(plan: &Plan, index: usize, operation: &Operation, entity: &Entity, touc
             if operation.action == Action::Delete && entity.is_referenced {
                 touches.push(Touch::Children(name(), id));
             }
-            touch_values(plan, entity, &operation.store, touches);
         }
         Action::Read => {
             let id =

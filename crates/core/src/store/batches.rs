@@ -276,7 +276,8 @@ impl Store {
 pub(super) fn pair(keys: &TenantKey, items: &[Item], now: Timestamp) -> Result<Option<(Head, Option<State>)>, Fault> {
     let find = |sk: &str| items.iter().find(|item| Reader(item).maybe_text("sk") == Some(sk));
     let Some(head) = find(HEAD).map(|item| head_of(keys, item)).transpose()? else { return Ok(None) };
-    if head.expires() <= now {
+    // To the second, as the condition of a replacement has it.
+    if head.expires().seconds() < now.seconds() {
         return Ok(None);
     }
     let state = find(STATE).map(state_of).transpose()?.filter(|state| state.belongs_to(&head));

@@ -29,21 +29,21 @@ pub struct Page {
 }
 
 impl Store {
-    /// Up to `limit` batches of the listing that `keep` accepts, after `place`. Looks at a bounded number, so a page
+    /// Up to `limit` batches of the listing that `keep` accepts, after `place`, read `step` at a time. Looks at a bounded number, so a page
     /// may be short and still have a next one.
     pub async fn batches(
         &self,
         keys: &TenantKey,
         listing: &Listing,
-        limit: usize,
+        (limit, step): (usize, usize),
         place: Option<&str>,
         keep: impl Fn(&Head, Option<&State>) -> bool,
     ) -> Result<Page, Fault> {
         let mut page = Page { batches: Vec::new(), next: place.map(str::to_owned) };
         let mut scanned = 0;
         loop {
-            let found = self.batch_ids(keys, listing, limit, page.next.as_deref()).await?;
-            let last = found.len() < limit;
+            let found = self.batch_ids(keys, listing, step, page.next.as_deref()).await?;
+            let last = found.len() < step;
             scanned += found.len();
             let wanted = found.iter().flat_map(|(id, _)| pair_keys(keys, id)).collect();
             let items = self.batch_get(&self.tables.batches, wanted).await?;

@@ -71,7 +71,10 @@ pub(super) struct Submit {
     /// Run the batch in the background, and watch it
     #[arg(long)]
     pub(super) watch: bool,
-    /// API key or token [default: BATCH_API_KEY from the environment, else a token of the local service for tenant demo]
+    /// API key or token
+    ///
+    /// Without it, the API key in the environment (`BATCH_API_KEY`); without that, a token for the tenant demo that any
+    /// service of this directory accepts.
     #[arg(long, value_name = "K")]
     pub(super) key: Option<String>,
 }

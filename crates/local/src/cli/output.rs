@@ -72,18 +72,15 @@ impl Progress {
     }
 
     pub(super) fn show(&mut self, ended: u64, total: u64, status: &str) {
-        match &self.bar {
-            Some(bar) => {
-                bar.set_position(ended);
-                bar.set_message(status.to_owned());
-            }
-            None => {
-                let line = format!("  {ended}/{total} {status}");
-                if line != self.last {
-                    note(&line);
-                    self.last = line;
-                }
-            }
+        if let Some(bar) = &self.bar {
+            bar.set_position(ended);
+            bar.set_message(status.to_owned());
+            return;
+        }
+        let line = format!("  {ended}/{total} {status}");
+        if line != self.last {
+            note(&line);
+            self.last = line;
         }
     }
 

@@ -83,9 +83,8 @@ struct Signals {
 impl Signals {
     #[cfg(unix)]
     fn new() -> Result<Self, Error> {
-        let receive = |kind| {
-            signal::unix::signal(kind).map_err(|error| Error::caused("signals cannot be received", &error))
-        };
+        let receive =
+            |kind| signal::unix::signal(kind).map_err(|error| Error::caused("signals cannot be received", &error));
         let (terminate, interrupt) = (signal::unix::SignalKind::terminate(), signal::unix::SignalKind::interrupt());
         Ok(Self { terminated: receive(terminate)?, interrupted: receive(interrupt)? })
     }

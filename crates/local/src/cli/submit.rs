@@ -129,7 +129,11 @@ mod tests {
             "d": {"status": "skipped", "reason": "Batch stopped"},
         }));
         let lines = result_table(&batch, &results);
-        let lines: Vec<Vec<&str>> = lines.lines().skip(2).map(|line| line.split("  ").filter(|cell| !cell.is_empty()).map(str::trim).collect()).collect();
+        let lines: Vec<Vec<&str>> = lines
+            .lines()
+            .skip(2)
+            .map(|line| line.split("  ").filter(|cell| !cell.is_empty()).map(str::trim).collect())
+            .collect();
         assert_eq!(lines[0], ["a", "create customer", "completed", r#"{"customer_id":1}"#]);
         assert_eq!(lines[1], ["b", "read invoice", "completed", "nothing"]);
         assert_eq!(lines[2], ["c", "create invoice", "failed", "409 UNIQUE_VIOLATION: taken"]);

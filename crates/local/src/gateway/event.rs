@@ -96,9 +96,10 @@ impl Call<'_> {
             ("x-forwarded-port".to_owned(), "443".to_owned()),
             ("x-forwarded-proto".to_owned(), "https".to_owned()),
         ];
-        let sent = self.parts.headers.iter().map(|(name, value)| {
-            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
-        });
+        let sent =
+            self.parts.headers.iter().map(|(name, value)| {
+                (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+            });
         split(sent.chain(forwarded))
     }
 }
@@ -132,8 +133,7 @@ fn or_null(map: Map<String, Value>) -> Value {
 
 /// `11/Nov/2024:10:00:00 +0000`
 fn request_time(now: Timestamp) -> String {
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let rfc3339 = now.to_string();
     let part = |range| rfc3339.get(range).unwrap_or_default();
     let month = part(5..7).parse::<usize>().ok().and_then(|month| MONTHS.get(month.checked_sub(1)?));

@@ -27,11 +27,11 @@ use batch_core::runtime::{Clock, Entropy};
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-pub use self::invoke::Handler;
-pub use self::spec::Function;
 use self::body::BadBody;
 use self::event::Call;
+pub use self::invoke::Handler;
 use self::invoke::{Answer, Failure};
+pub use self::spec::Function;
 use self::spec::Spec;
 use crate::Error;
 use crate::stop::{Stop, Tasks};
@@ -82,7 +82,12 @@ impl Gateway {
         tasks.finish().await;
     }
 
-    async fn answer(&self, peer: SocketAddr, request: Request, request_id: &str) -> Result<Response<Body>, GatewayError> {
+    async fn answer(
+        &self,
+        peer: SocketAddr,
+        request: Request,
+        request_id: &str,
+    ) -> Result<Response<Body>, GatewayError> {
         let (mut parts, body) = request.into_parts();
         let found = self.spec.find(parts.method.as_str(), parts.uri.path());
         let read = body::read(&mut parts.headers, body).await;
@@ -113,7 +118,8 @@ impl Gateway {
         let mut body = answer.body()?;
         let mut headers = HeaderMap::new();
         let single = answer.headers.iter().filter(|(name, _)| !answer.multi_value_headers.contains_key(*name));
-        let many = answer.multi_value_headers.iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
+        let many =
+            answer.multi_value_headers.iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
         for (name, value) in single.chain(many) {
             let name = HeaderName::try_from(name).map_err(|_| wrong("header"))?;
             headers.append(name, HeaderValue::try_from(value).map_err(|_| wrong("header"))?);

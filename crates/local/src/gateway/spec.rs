@@ -132,7 +132,10 @@ mod tests {
     fn routes_and_functions_are_those_of_the_definition() {
         let spec = Spec::load().unwrap();
         let found = spec.find("GET", "/batches/batch_1/results").unwrap();
-        assert_eq!((found.route.resource.as_str(), found.route.function), ("/batches/{batchId}/results", Function::Status));
+        assert_eq!(
+            (found.route.resource.as_str(), found.route.function),
+            ("/batches/{batchId}/results", Function::Status)
+        );
         assert_eq!(found.parameters, [("batchId".to_owned(), "batch_1".to_owned())]);
         assert_eq!(spec.find("POST", "/batch").unwrap().route.function, Function::Submit);
         for (method, path) in [("GET", "/batch"), ("POST", "/nothing"), ("GET", "/"), ("GET", "/batches/a/b/c")] {

@@ -53,12 +53,16 @@ pub fn batch(head: &Head, state: Option<&State>, plan: &Plan, outcomes: &[Outcom
         }
     }
     let (mut results, mut failed, mut left, mut cut) = (Object::new(), Vec::new(), room.bytes, false);
-    for (operation, outcome) in plan.operations().iter().zip(&by_index) {
+    for (index, (operation, outcome)) in plan.operations().iter().zip(&by_index).enumerate() {
         let Some(outcome) = outcome else { continue };
         if outcome.is_failed() {
             failed.push(Value::from(operation.id.as_str()));
         }
-        let told = Value::Object(result(outcome, room.minimal));
+        let mut told = Object::new();
+        told.insert("id".into(), operation.id.as_str().into());
+        told.insert("index".into(), index.into());
+        told.extend(result(outcome, room.minimal));
+        let told = Value::Object(told);
         let bytes = escaped_bytes(&told) + operation.id.as_str().len() + 8;
         if cut || bytes > left {
             cut = true;

@@ -55,6 +55,9 @@ mod tests {
         let found: Value = serde_json::from_str("100.00").unwrap();
         checks.equal("total", &found, 100);
         checks.equal("status", &json!("failed"), "completed");
-        assert_eq!((checks.made(), checks.wrong()), (2, &[r#"status is "failed", expected "completed""#.to_owned()][..]));
+        assert_eq!(
+            (checks.made(), checks.wrong()),
+            (2, &[r#"status is "failed", expected "completed""#.to_owned()][..])
+        );
     }
 }

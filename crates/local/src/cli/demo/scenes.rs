@@ -3,9 +3,9 @@
 use batch_local::Error;
 use serde_json::{Map, Value, json};
 
+use super::Scene;
 use super::check::Checks;
 use super::orders::{self, CONDITIONAL, RELATED};
-use super::Scene;
 use crate::cli::client::{Client, Reply};
 use crate::cli::output::say;
 
@@ -76,7 +76,8 @@ pub(super) async fn atomic_order(client: &Client) -> Result<Scene, Error> {
     let mut checks = Checks::default();
     let reply = client.submit(&orders::order(ATOMIC, "grace@example.com", true), None).await?;
     expect_end(&mut checks, &reply, "completed", [ATOMIC, ATOMIC, 0, 0]);
-    let results: Vec<Value> = reply.body["results"].as_object().into_iter().flatten().map(|(_, it)| it.clone()).collect();
+    let results: Vec<Value> =
+        reply.body["results"].as_object().into_iter().flatten().map(|(_, it)| it.clone()).collect();
     expect_order(&mut checks, client, ATOMIC, &results).await?;
     Ok(scene(title, "sync", ATOMIC, &reply.body, checks))
 }
@@ -115,7 +116,11 @@ async fn expect_order(checks: &mut Checks, client: &Client, operations: usize, r
     for (index, result) in results.iter().enumerate() {
         checks.equal(format!("status of operation {index}"), &result["status"], "completed");
         if index >= 2 {
-            checks.equal(format!("invoice_id of operation {index}"), &row(index)["invoice_id"], invoice["invoice_id"].clone());
+            checks.equal(
+                format!("invoice_id of operation {index}"),
+                &row(index)["invoice_id"],
+                invoice["invoice_id"].clone(),
+            );
             checks.equal(format!("quantity of operation {index}"), &row(index)["quantity"], index - 1);
         }
     }
