@@ -227,6 +227,17 @@ async fn a_function_that_panics_leaves_the_gateway_serving() {
 }
 
 #[tokio::test]
+async fn a_host_that_is_none_does_not_reach_the_function() {
+    let (service, seen) = service().await;
+    for host in ["a b\"c", "[::1", "xn--a"] {
+        let answer = post(&service, "0", &[("host", host)]).await;
+        assert_eq!((answer.0.as_u16(), &answer.1["error"]), (400, &json!("INVALID_PARAMETER")), "{host}");
+    }
+    assert_eq!(seen.lock().unwrap().calls, 0);
+    service.stop().await;
+}
+
+#[tokio::test]
 async fn an_answer_beyond_the_quota_of_lambda_is_no_answer() {
     let (service, _) = service().await;
     let answer = post(&service, (6 * MB).to_string(), &[]).await;

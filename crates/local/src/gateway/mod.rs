@@ -20,10 +20,11 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::header::{CONTENT_TYPE, HeaderName};
+use axum::http::header::{CONTENT_TYPE, HOST, HeaderName};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use axum::routing::get;
 use batch_core::runtime::{Clock, Entropy};
+use reqwest::Url;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
@@ -55,7 +56,7 @@ type GatewayError = (&'static str, u16);
 const ROUTE_NOT_FOUND: GatewayError = ("MISSING_AUTHENTICATION_TOKEN", 403);
 const TOO_LARGE: GatewayError = ("REQUEST_TOO_LARGE", 413);
 const UNSUPPORTED: GatewayError = ("UNSUPPORTED_MEDIA_TYPE", 415);
-const BAD_REQUEST: GatewayError = ("BAD_REQUEST_BODY", 400);
+const BAD_REQUEST: GatewayError = ("BAD_REQUEST_PARAMETERS", 400);
 const TIMED_OUT: GatewayError = ("INTEGRATION_TIMEOUT", 504);
 const CRASHED: GatewayError = ("INTEGRATION_FAILURE", 502);
 
@@ -97,6 +98,9 @@ impl Gateway {
             BadBody::UnknownCoding => UNSUPPORTED,
             BadBody::Broken => BAD_REQUEST,
         })?;
+        if !is_url_host(&parts.headers) {
+            return Err(BAD_REQUEST);
+        }
         let now = self.clock.now();
         let call = Call { parts: &parts, found: &found, body: &body, source_ip: peer.ip(), request_id, now };
         let event = call.event().to_string();
@@ -148,6 +152,11 @@ impl Gateway {
         }
         response
     }
+}
+
+/// A function takes the URL of the request apart. On AWS a host that is none finds no API at all.
+fn is_url_host(headers: &HeaderMap) -> bool {
+    headers.get(HOST).is_none_or(|host| host.to_str().is_ok_and(|host| Url::parse(&format!("https://{host}/")).is_ok()))
 }
 
 async fn answer(

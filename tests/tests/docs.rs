@@ -1,0 +1,121 @@
+//! What the pages say is so.
+
+use std::fs;
+use std::path::Path;
+
+use batch_core::operation::Code;
+use batch_tests::World;
+use serde_json::{Value, json};
+
+fn page(name: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)).expect("a page")
+}
+
+/// Request bodies of a page, each with the status and the word that its mark promises.
+fn examples(text: &str) -> Vec<(String, String, Value)> {
+    let mut found = Vec::new();
+    for part in text.split("<!-- example: ").skip(1) {
+        let (mark, rest) = part.split_once(" -->").expect("a whole mark");
+        let (status, word) = mark.split_once(' ').expect("status and word");
+        let block = rest.trim_start().strip_prefix("```json").expect("a JSON block after the mark");
+        let (body, _) = block.split_once("```").expect("the end of the block");
+        let body = serde_json::from_str(body).unwrap_or_else(|error| panic!("{mark}: {error}: {body}"));
+        found.push((status.to_owned(), word.to_owned(), body));
+    }
+    found
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_example_of_the_users_page_answers_as_marked() {
+    let world = World::new().await;
+    let examples = examples(&page("docs/RECORDS.md"));
+    assert!(examples.len() >= 12, "{} examples", examples.len());
+    for (status, word, body) in examples {
+        let answer = world.batch(&body).await;
+        let told = answer.body["error"].as_str().or(answer.body["status"].as_str()).unwrap_or_default();
+        assert_eq!((answer.status.to_string(), told.to_owned()), (status, word), "{body:#}\n{:#}", answer.body);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_requests_of_the_readme_succeed_and_answer_as_printed() {
+    let world = World::new().await;
+    let text = page("README.md");
+    let bodies: Vec<Value> = text
+        .split("-d '")
+        .skip(1)
+        .map(|part| {
+            serde_json::from_str(part.split_once('\'').expect("a closing quote").0).expect("JSON in a curl line")
+        })
+        .collect();
+    assert_eq!(bodies.len(), 3);
+    let mut answers = Vec::new();
+    for body in bodies {
+        let answer = world.batch(&body).await;
+        assert_eq!((answer.status, &answer.body["success"]), (200, &json!(true)), "{body:#}\n{:#}", answer.body);
+        answers.push(answer.body);
+    }
+    let printed: Vec<Value> = text
+        .split("```json")
+        .skip(1)
+        .map(|part| serde_json::from_str(part.split_once("```").expect("an end").0).expect("JSON"))
+        .collect();
+    assert_eq!(printed.len(), 2);
+    for (mut printed, mut answer) in printed.into_iter().zip([answers.remove(0), answers.remove(1)]) {
+        for volatile in ["batchId", "executionTime"] {
+            assert!(printed[volatile].take() != Value::Null && answer[volatile].take() != Value::Null, "{volatile}");
+        }
+        for body in [&mut printed, &mut answer] {
+            if let Some(row) = body.pointer_mut("/results/create_payment/data/0").and_then(Value::as_object_mut) {
+                assert!(row.remove("created_at").is_some());
+            }
+        }
+        assert_eq!(printed, answer);
+    }
+}
+
+#[test]
+fn the_table_of_codes_is_the_catalogue() {
+    let text = page("docs/RECORDS.md");
+    let rows: Vec<String> = text
+        .lines()
+        .filter(|line| {
+            line.trim_start_matches("| ").chars().next().is_some_and(|c| c.is_ascii_uppercase())
+                && (line.contains(" | yes | ") || line.contains(" | no | "))
+        })
+        .map(str::to_owned)
+        .collect();
+    let catalogue: Vec<String> = Code::ALL
+        .iter()
+        .map(|code| {
+            let again = if code.retryable() { "yes" } else { "no" };
+            format!("| {code} | {} | {again} | {} |", code.http_status(), code.suggestion())
+        })
+        .collect();
+    assert_eq!(rows, catalogue);
+}
+
+#[test]
+fn the_readme_names_the_two_commands() {
+    let text = page("README.md");
+    for command in ["cargo run -p batch-local -- demo", "cargo test --workspace"] {
+        assert!(text.lines().any(|line| line.starts_with(command)), "{command}");
+    }
+}
+
+#[test]
+fn the_shipped_pages_speak_of_the_product_alone() {
+    for name in [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/RECORDS.md",
+        "docs/ARCHITECTURE.md",
+        "docs/OPERATIONS.md",
+        "openapi.yaml",
+    ] {
+        let text = page(name).to_lowercase();
+        for word in ["../shared", "todo", "fixme", "lorem"] {
+            assert!(!text.contains(word), "{name} says {word}");
+        }
+    }
+}
