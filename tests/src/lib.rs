@@ -4,7 +4,6 @@
 //! one: the [`seam::Seam`], which counts every call, hands it to the database in the same process, and can be told to fail.
 
 pub mod seam;
-mod tables;
 mod world;
 
 pub use world::{Answer, World, caller, fixed_clock};

@@ -102,7 +102,7 @@ impl World {
 
     /// With another model or other limits.
     pub async fn with(model: Model, limits: Limits) -> Self {
-        let seam = Seam::new(crate::tables::database_in_memory().expect("an empty database"));
+        let seam = Seam::new(batch_local::database_in_memory().expect("an empty database"));
         let config = Config {
             aws: Aws {
                 region: "us-east-1".into(),

@@ -29,3 +29,11 @@ pub use error::Error;
 pub use functionless::Functionless;
 pub use pump::Executor;
 pub use service::{Apps, SHIPPED_MODEL, Service, Settings, read_model};
+
+/// The deployment's tables, empty and in memory.
+///
+/// # Errors
+/// When the template describes a table that the database cannot make.
+pub fn database_in_memory() -> Result<dynoxide::Database, Error> {
+    dynamo::open(None, &template::Resources::load()?.tables)
+}

@@ -1,0 +1,366 @@
+//! A whole life of batches, with every call of AWS that each function made in it and every answer it gave.
+
+use std::sync::{Arc, LazyLock};
+
+use batch_core::config::Function;
+use batch_core::limits::Limits;
+use batch_core::model::Model;
+use batch_tests::seam::{Call, Fault};
+use batch_tests::{Answer, World};
+use serde_json::{Value, json};
+
+/// As many indexes as an entity can have, a unique field, a version, a parent and its children.
+const MODEL: &str = "
+components:
+  schemas:
+    shelf:
+      type: object
+      x-af-database: main
+      x-af-concurrency-control: version
+      properties:
+        shelf_id: {type: integer, x-af-primary-key: auto}
+        name: {type: string, x-unique: true, x-index: true}
+        room: {type: string, x-index: true}
+        house: {type: string, x-index: true}
+        town: {type: string, x-index: true}
+        version: {type: integer}
+    book:
+      type: object
+      x-af-database: main
+      properties:
+        book_id: {type: string, x-af-primary-key: uuid}
+        shelf_id: {type: integer, x-references: shelf.shelf_id}
+        text: {type: object}
+";
+
+const KEY: (&str, &str) = ("content-type", "application/json");
+
+/// An answer, and the route of the contract that gave it.
+pub struct Told {
+    pub method: String,
+    pub path: &'static str,
+    pub answer: Arc<Answer>,
+}
+
+/// What the functions called, in order.
+pub fn life() -> &'static [(Function, Call)] {
+    &LIFE.calls
+}
+
+/// What they answered.
+pub fn answers() -> &'static [Told] {
+    &LIFE.answers
+}
+
+static LIFE: LazyLock<Life> = LazyLock::new(|| {
+    // A thread of its own: the caller may be inside of a runtime.
+    let live = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        runtime.block_on(live())
+    };
+    std::thread::spawn(live).join().unwrap()
+});
+
+struct Life {
+    calls: Vec<(Function, Call)>,
+    answers: Vec<Told>,
+}
+
+struct Observer {
+    world: World,
+    key: String,
+    life: Life,
+}
+
+impl Observer {
+    fn note(&mut self, function: Function) {
+        let calls = self.world.seam.take_calls();
+        self.life.calls.extend(calls.into_iter().map(|call| (function, call)));
+    }
+
+    /// A key whose record no function has read yet.
+    async fn fresh_key(&mut self, subject: &str, roles: &[&str]) {
+        self.key = self.world.key("t1", subject, roles).await;
+        self.world.seam.take_calls();
+    }
+
+    async fn send(&mut self, method: &str, path: &'static str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Arc<Answer> {
+        let mut all = vec![("x-api-key", self.key.as_str())];
+        all.extend(headers);
+        all.retain(|(_, value)| *value != "-");
+        let answer = Arc::new(self.world.send(method, target, &all, body).await);
+        self.note(if method == "GET" { Function::Status } else { Function::Submit });
+        self.life.answers.push(Told { method: method.to_owned(), path, answer: answer.clone() });
+        answer
+    }
+
+    async fn get(&mut self, path: &'static str, target: &str) -> Arc<Answer> {
+        self.send("GET", path, target, &[], b"").await
+    }
+
+    async fn post(&mut self, headers: &[(&str, &str)], body: &Value) -> Arc<Answer> {
+        let mut all = vec![KEY];
+        all.extend(headers);
+        self.send("POST", "/batch", "/batch", &all, body.to_string().as_bytes()).await
+    }
+
+    async fn deliver(&mut self, bodies: &[String]) {
+        assert_eq!(self.world.deliver(bodies).await, Vec::<String>::new());
+        self.note(Function::Executor);
+    }
+
+    async fn drain(&mut self) {
+        loop {
+            let messages = self.world.seam.take_messages();
+            if messages.is_empty() {
+                return;
+            }
+            self.deliver(&messages).await;
+        }
+    }
+
+    /// Runs a batch in `function`; the results by operation id.
+    async fn run(&mut self, function: Function, operations: Value, options: Value) -> Value {
+        let body = json!({ "operations": operations, "options": options });
+        let headers: &[(&str, &str)] = if function == Function::Executor { &[("prefer", "respond-async")] } else { &[] };
+        let answer = self.post(headers, &body).await;
+        self.drain().await;
+        let target = format!("/batches/{}/results?limit=100", answer.batch_id());
+        let results = self.get("/batches/{batchId}/results", &target).await;
+        let results = results.body["data"].as_array().unwrap_or_else(|| panic!("{:#}", answer.body)).clone();
+        results.into_iter().map(|result| (result["id"].as_str().unwrap().to_owned(), result)).collect::<serde_json::Map<_, _>>().into()
+    }
+}
+
+fn operation(id: &str, action: &str, entity: &str, store: Value, query: Value) -> Value {
+    let mut operation = json!({ "id": id, "action": action, "entity": entity });
+    for (name, value) in [("store_params", store), ("query_params", query)] {
+        if !value.is_null() {
+            operation[name] = value;
+        }
+    }
+    operation
+}
+
+fn create(id: &str, entity: &str, store: Value) -> Value {
+    operation(id, "create", entity, store, Value::Null)
+}
+
+/// Text that does not compress to nothing.
+fn noise(kilobytes: usize) -> Value {
+    let lines = (0..16 * kilobytes).map(|line| batch_core::json::sha256_hex(format!("{line}").as_bytes()));
+    json!({ "noise": lines.collect::<String>() })
+}
+
+async fn live() -> Life {
+    let world = World::with(Model::from_yaml(MODEL).unwrap(), Limits::default()).await;
+    let mut observer = Observer { world, key: String::new(), life: Life { calls: Vec::new(), answers: Vec::new() } };
+    for function in [Function::Submit, Function::Executor, Function::Status] {
+        observer.world.app.warm_up().await;
+        observer.note(function);
+    }
+    observer.fresh_key("alice", &[]).await;
+    observer.get("/batches", "/batches").await;
+    observer.fresh_key("alice", &[]).await;
+    for function in [Function::Submit, Function::Executor] {
+        records(&mut observer, function).await;
+    }
+    replays(&mut observer).await;
+    sweep(&mut observer).await;
+    reads(&mut observer).await;
+    refusals(&mut observer).await;
+    faults(&mut observer).await;
+    observer.life
+}
+
+/// Rows made, read in every way, changed and removed again, all of it in `function`.
+async fn records(observer: &mut Observer, function: Function) {
+    let name = format!("shelf of {function:?}");
+    let atomic = json!({ "atomic": true });
+    let shelf = json!({ "name": name, "room": "r", "house": "h", "town": "t" });
+    let book = json!({ "shelf_id": "$ref:shelf.shelf_id", "text": {} });
+    let made = observer.run(function, json!([create("shelf", "shelf", shelf.clone()), create("book", "book", book)]), atomic.clone()).await;
+    let shelf_id = &made["shelf"]["data"][0]["shelf_id"];
+    let book_id = &made["book"]["data"][0]["book_id"];
+    assert!(shelf_id.is_number() && book_id.is_string(), "{made:#}");
+
+    let by_key = json!({ "shelf_id": shelf_id });
+    let read = |id: &str, query: Value| operation(id, "read", "shelf", Value::Null, query);
+    observer.run(function, json!([read("a", by_key.clone())]), atomic.clone()).await;
+    let renamed = json!({ "name": format!("{name}, renamed"), "room": null });
+    observer.run(function, json!([operation("a", "update", "shelf", renamed, by_key.clone())]), atomic.clone()).await;
+    observer.run(function, json!([read("a", by_key.clone()), create("b", "shelf", json!({}))]), atomic.clone()).await;
+
+    let mut listing = read("listing", json!({}));
+    listing["metadata_params"] = json!({ "limit": 10, "count": true });
+    let searches = json!([
+        listing,
+        read("name", json!({ "name": name })),
+        read("room", json!({ "room": "r" })),
+        read("house", json!({ "house": "h" })),
+        read("town", json!({ "town": "t" })),
+    ]);
+    observer.run(function, searches, json!({ "atomic": false })).await;
+
+    let taken = create("a", "shelf", json!({ "name": format!("{name}, renamed") }));
+    let failed = observer.run(function, json!([taken.clone(), create("b", "shelf", json!({}))]), atomic.clone()).await;
+    assert_eq!(failed["a"]["code"], "UNIQUE_VIOLATION", "{failed:#}");
+    let orphan = create("b", "book", json!({ "shelf_id": 999_999, "text": {} }));
+    let mixed = json!([taken, orphan, create("c", "shelf", json!({}))]);
+    observer.run(function, mixed, json!({ "atomic": false, "continueOnError": true })).await;
+
+    let large: Vec<Value> = (0..3).map(|_| json!({ "entity": "book", "action": "create", "store_params": { "text": noise(60) } })).collect();
+    let large = observer.run(function, json!(large), json!({ "atomic": false })).await;
+    assert_eq!(large["op_2"]["status"], "completed", "{large:#}");
+
+    let delete = |id: &str, entity: &str, query: Value| operation(id, "delete", entity, Value::Null, query);
+    let child = observer.run(function, json!([delete("a", "shelf", by_key.clone())]), atomic.clone()).await;
+    assert_eq!(child["a"]["code"], "FOREIGN_KEY_VIOLATION", "{child:#}");
+    observer.run(function, json!([delete("a", "book", json!({ "book_id": book_id }))]), atomic.clone()).await;
+    let gone = observer.run(function, json!([delete("a", "shelf", by_key)]), atomic).await;
+    assert_eq!(gone["a"]["status"], "completed", "{gone:#}");
+}
+
+/// The same request again: while it runs and after, in the foreground and not, with its own body and with another.
+async fn replays(observer: &mut Observer) {
+    let body = json!({ "operations": [create("a", "book", json!({ "text": noise(30) }))] });
+    for prefer in ["return=minimal", "respond-async"] {
+        let headers = [("idempotency-key", prefer), ("prefer", prefer)];
+        observer.post(&headers, &body).await;
+        tokio::time::advance(std::time::Duration::from_secs(6)).await;
+        let again = observer.post(&headers, &body).await;
+        assert_eq!(again.header("idempotent-replayed"), "true");
+        let other = json!({ "operations": [create("a", "book", json!({}))] });
+        assert_eq!(observer.post(&headers, &other).await.status, 422);
+        observer.drain().await;
+        observer.post(&headers, &body).await;
+    }
+    // No time to run it at all: it is left to the queue.
+    let answer = observer.post(&[("prefer", "wait=0")], &body).await;
+    assert_eq!(answer.status, 202, "{:#}", answer.body);
+    observer.get("/batches/{batchId}", &format!("/batches/{}", answer.batch_id())).await;
+    observer.get("/batches/{batchId}/results", &format!("/batches/{}/results", answer.batch_id())).await;
+    observer.drain().await;
+}
+
+/// A batch whose message was lost, found by the minute rule.
+async fn sweep(observer: &mut Observer) {
+    let body = json!({ "operations": [create("a", "book", json!({}))] });
+    let answer = observer.post(&[("prefer", "respond-async")], &body).await;
+    observer.world.seam.take_messages();
+    tokio::time::advance(std::time::Duration::from_mins(2)).await;
+    let time = observer.world.app.clock().now().to_string();
+    let event = json!({ "source": "aws.events", "detail-type": "Scheduled Event", "time": time }).to_string();
+    observer.deliver(&[event]).await;
+    observer.drain().await;
+    let found = observer.get("/batches/{batchId}", &format!("/batches/{}", answer.batch_id())).await;
+    assert_eq!(found.body["status"], "completed", "the sweep sent it again");
+}
+
+async fn reads(observer: &mut Observer) {
+    let body = json!({
+        "operations": [create("a", "book", json!({})), create("b", "book", json!({}))],
+        "options": { "reference": "import", "atomic": false },
+    });
+    let id = observer.post(&[], &body).await.batch_id();
+    let page = observer.get("/batches", "/batches?limit=2").await;
+    let next = page.body["nextCursor"].as_str().unwrap().to_owned();
+    for target in [&format!("/batches?limit=2&cursor={next}"), "/batches?reference=import", "/batches?status=completed&dialect=records"] {
+        let page = observer.get("/batches", target).await;
+        assert!(!page.body["data"].as_array().unwrap().is_empty(), "{target}");
+    }
+    let page = observer.get("/batches/{batchId}/results", &format!("/batches/{id}/results?limit=1")).await;
+    let next = page.body["nextCursor"].as_str().unwrap();
+    observer.get("/batches/{batchId}/results", &format!("/batches/{id}/results?limit=1&cursor={next}")).await;
+    observer.get("/capabilities", "/capabilities").await;
+    observer.get("/health", "/health").await;
+    observer.fresh_key("root", &["admin"]).await;
+    observer.get("/batches", "/batches").await;
+    observer.fresh_key("alice", &[]).await;
+}
+
+/// Every refusal, in both shapes, and answers that refuse nothing but tell of mistakes.
+async fn refusals(observer: &mut Observer) {
+    let good = json!({ "operations": [create("a", "book", json!({}))] });
+    let wrong = json!({ "operations": [{ "entity": "ghost" }], "options": { "timeout": 0 } });
+    let many = vec![json!({ "entity": "shelf", "action": "create" }); 60];
+    let too_many = json!({ "operations": many });
+    let (good_text, wrong_text, many_text) = (good.to_string(), wrong.to_string(), too_many.to_string());
+    let large = vec![b' '; 4_500_001];
+    let long = "k".repeat(256);
+    for accept in ["application/json", "application/problem+json"] {
+        let accept = ("accept", accept);
+        for path in ["/batch", "/batch/plan"] {
+            for (headers, body) in [
+                (&[accept, KEY][..], good_text.as_bytes()),
+                (&[accept, KEY], wrong_text.as_bytes()),
+                (&[accept, KEY], many_text.as_bytes()),
+                (&[accept, KEY], b"{"),
+                (&[accept, KEY], b"{}"),
+                (&[accept, KEY], br#"{"a":1e400}"#),
+                (&[accept, KEY], &large),
+                (&[accept], b"{}"),
+                (&[accept, KEY, ("idempotency-key", long.as_str())], good_text.as_bytes()),
+                (&[accept, KEY, ("authorization", "Bearer a.b.c")], good_text.as_bytes()),
+            ] {
+                observer.send("POST", path, path, headers, body).await;
+            }
+        }
+        let key = std::mem::replace(&mut observer.key, "-".to_owned());
+        for path in ["/batch", "/batch/plan"] {
+            observer.send("POST", path, path, &[accept, KEY], good_text.as_bytes()).await;
+        }
+        for (path, target) in GETS {
+            observer.send("GET", path, target, &[accept], b"").await;
+        }
+        observer.key = key;
+        for (path, target) in GETS {
+            observer.send("GET", path, target, &[accept, ("authorization", "Bearer a.b.c")], b"").await;
+            observer.send("GET", path, target, &[accept], b"").await;
+            observer.send("GET", path, &format!("{target}?limit=0"), &[accept], b"").await;
+        }
+    }
+    for options in [json!({ "validate_only": true }), json!({ "validate_only": true, "timeout": 0 })] {
+        for operations in [&good["operations"], &wrong["operations"]] {
+            observer.post(&[], &json!({ "operations": operations, "options": options })).await;
+        }
+    }
+    // Parameters of a batch there is.
+    let id = observer.post(&[], &good).await.batch_id();
+    let target = format!("/batches/{id}/results?status=odd");
+    observer.get("/batches/{batchId}/results", &target).await;
+    observer.send("GET", "/batches/{batchId}/results", &target, &[("accept", "application/problem+json")], b"").await;
+}
+
+const GETS: [(&str, &str); 4] = [
+    ("/batches", "/batches"),
+    ("/batches/{batchId}", "/batches/batch_00000000000000000000000000000000"),
+    ("/batches/{batchId}/results", "/batches/batch_00000000000000000000000000000000/results"),
+    ("/capabilities", "/capabilities"),
+];
+
+/// A database that refuses: before anything ran, when it may have run, and while reading.
+async fn faults(observer: &mut Observer) {
+    let refused = Fault::Error(400, "AccessDeniedException");
+    let body = json!({ "operations": [create("a", "book", json!({}))] }).to_string();
+    for (method, path, target) in
+        GETS.iter().map(|(path, target)| ("GET", *path, *target)).chain([("POST", "/batch", "/batch"), ("POST", "/batch/plan", "/batch/plan")])
+    {
+        for accept in ["application/json", "application/problem+json"] {
+            let headers = [KEY, ("accept", accept)];
+            observer.fresh_key("alice", &[]).await;
+            observer.world.seam.plan("GetItem", refused.clone());
+            let answer = observer.send(method, path, target, &headers, body.as_bytes()).await;
+            assert_eq!(answer.status, 503, "{path}: {:#}", answer.body);
+            let ran = match path {
+                "/batch" => "PutItem",
+                "/capabilities" | "/batch/plan" => continue,
+                _ => "Query",
+            };
+            observer.world.seam.plan(ran, refused.clone());
+            let answer = observer.send(method, path, target, &headers, body.as_bytes()).await;
+            assert_eq!(answer.status, 500, "{path}: {:#}", answer.body);
+        }
+    }
+    assert!(observer.world.seam.all_happened());
+}
