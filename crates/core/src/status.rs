@@ -6,7 +6,7 @@ use crate::batch::{BatchId, Dialect, Head, State, Status};
 use crate::limits::MAX_PAGE;
 use crate::operation::Outcome;
 use crate::plan::Plan;
-use crate::store::{Fault, Listing, Page, Store, TenantKey};
+use crate::store::{Fault, Listing, Page, Party, Store, TenantKey};
 
 /// How long a read may take, milliseconds: well inside the gateway's 29 s.
 const READ_BUDGET_MS: i64 = 10_000;
@@ -20,6 +20,8 @@ pub struct Filter {
     pub dialect: Option<Dialect>,
     /// Only with this reference.
     pub reference: Option<String>,
+    /// Only of this party.
+    pub party: Option<Party>,
 }
 
 fn store(app: &App) -> Store {
@@ -62,19 +64,22 @@ pub async fn batches(
     limit: usize,
     place: Option<&str>,
 ) -> Result<Page, Fault> {
-    let listing = match &filter.reference {
-        Some(reference) => Listing::Reference(reference.clone()),
-        None if caller.is_admin() => Listing::Tenant,
-        None => Listing::Subject(caller.subject().to_owned()),
+    let listing = match (&filter.party, &filter.reference) {
+        (Some(party), _) => Listing::Party(party.clone()),
+        (None, Some(reference)) => Listing::Reference(reference.clone()),
+        (None, None) if caller.is_admin() => Listing::Tenant,
+        (None, None) => Listing::Subject(caller.subject().to_owned()),
     };
     let keep = |head: &Head, state: Option<&State>| {
         let status = state.map_or(Status::Pending, |state| state.status);
         head.visible_to(caller)
             && filter.status.is_none_or(|wanted| wanted == status)
             && filter.dialect.is_none_or(|wanted| wanted == head.dialect)
+            && (filter.reference.is_none() || filter.reference == head.reference)
     };
     // What is filtered is read in full pages, or a rare status would take a call for every few batches.
-    let filtered = filter.status.is_some() || filter.dialect.is_some() || filter.reference.is_some();
+    let filtered =
+        filter.status.is_some() || filter.dialect.is_some() || filter.reference.is_some() || filter.party.is_some();
     let step = if filtered { MAX_PAGE } else { limit };
     store(app).batches(&TenantKey::new(caller.tenant()), &listing, (limit, step), place, keep).await
 }

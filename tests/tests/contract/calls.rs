@@ -187,7 +187,7 @@ async fn records(observer: &mut Observer, function: Function) {
     let by_key = json!({ "shelf_id": shelf_id });
     let read = |id: &str, query: Value| operation(id, "read", "shelf", Value::Null, query);
     observer.run(function, json!([read("a", by_key.clone())]), atomic.clone()).await;
-    let renamed = json!({ "name": format!("{name}, renamed"), "room": null });
+    let renamed = json!({ "name": format!("{name}, renamed"), "room": "r2" });
     observer.run(function, json!([operation("a", "update", "shelf", renamed, by_key.clone())]), atomic.clone()).await;
     observer.run(function, json!([read("a", by_key.clone()), create("b", "shelf", json!({}))]), atomic.clone()).await;
 

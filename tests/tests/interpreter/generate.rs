@@ -4,8 +4,28 @@
 use serde_json::{Value, json};
 
 use crate::batch::{Action, Batch, Cond, Meta, Op, Piece, Ref, Val};
-use crate::interpret::{Tables, is_removed};
+use crate::interpret::{Key, Tables, is_removed};
 use crate::schema::{ENTITIES, Entity, Field, KeyKind, Kind, Server};
+
+/// Some rows to begin with.
+pub fn beginning() -> Batch {
+    let mut ops = Vec::new();
+    let mut create = |entity: &str, store: Vec<(&'static str, Value)>| {
+        let store = store.into_iter().map(|(name, value)| (name, Val::Known(value))).collect();
+        let (entity, query, meta) = (crate::schema::entity(entity), Vec::new(), Meta::default());
+        ops.push(Op { id: None, entity, action: Action::Create, store, query, meta, depends_on: Vec::new(), bad: None });
+    };
+    create("node", vec![("node_id", json!("n0")), ("label", json!("l0")), ("rank", json!(1))]);
+    create("node", vec![("node_id", json!("n1")), ("rank", json!(2)), ("parent_id", json!("n0"))]);
+    create("node", vec![("node_id", json!("n2")), ("label", Value::Null), ("origin", json!("here"))]);
+    create("item", vec![("node_id", json!("n1")), ("code", json!(1)), ("amount", json!(0.5))]);
+    create("item", vec![("node_id", json!("n2"))]);
+    create("page", vec![("slug", json!("l1")), ("node_id", json!("n0"))]);
+    create("page", vec![("page_id", json!("p1"))]);
+    create("flag", vec![("flag_id", json!(1)), ("name", json!("l2"))]);
+    create("flag", vec![("flag_id", json!(2)), ("of_flag", json!(1))]);
+    Batch { ops, atomic: false, continue_on_error: false }
+}
 
 struct Tape<'a>(std::slice::Iter<'a, u8>);
 
@@ -40,7 +60,7 @@ pub fn batch(tables: &Tables, options: u8, tapes: &[Vec<u8>]) -> Batch {
         ops[*index] = Some(op);
     }
     let ops = ops.into_iter().map(|op| op.expect("every operation is made")).collect();
-    Batch { ops, atomic: options & 1 == 0, continue_on_error: options & 2 != 0 }
+    Batch { ops, atomic: options & 1 == 0, continue_on_error: options % 3 != 0 }
 }
 
 struct Maker<'a, 't> {
@@ -118,20 +138,20 @@ impl Maker<'_, '_> {
             };
             let must = creates && entity.required.contains(&field.name);
             if allowed && (must || self.tape.sometimes(if is_version { 15 } else { 45 })) {
-                op.store.push((field.name, self.value(entity, field)));
+                op.store.push((field.name, self.value(entity, field, creates && is_key)));
             }
         }
         if !creates && op.store.is_empty() {
             let first =
                 entity.fields.iter().find(|field| field.name != entity.key && field.nullable).expect("such a field");
-            op.store.push((first.name, self.value(entity, first)));
+            op.store.push((first.name, self.value(entity, first, false)));
         }
     }
 
     /// The key, and now and then another condition.
     fn named(&mut self, entity: &'static Entity) -> Vec<Cond> {
         let key = entity.field(entity.key);
-        let mut all = vec![Cond { field: entity.key, op: "", operands: vec![self.value(entity, key)] }];
+        let mut all = vec![Cond { field: entity.key, op: "", operands: vec![self.value(entity, key, false)] }];
         if self.tape.sometimes(20) {
             all.extend(self.condition(entity));
         }
@@ -164,11 +184,11 @@ impl Maker<'_, '_> {
         ]);
         let operands = match op {
             "like" | "not-like" => vec![Val::Known(json!(self.tape.of(&["l*", "*1", "?2", "*", "n?", "x"])))],
-            "between" | "not-between" => vec![self.plain(entity, field), self.plain(entity, field)],
-            "in" | "not-in" => (0..=self.tape.below(3)).map(|_| self.plain(entity, field)).collect(),
-            "" => vec![self.value(entity, field)],
-            _ if self.tape.sometimes(20) => vec![self.value(entity, field)],
-            _ => vec![self.plain(entity, field)],
+            "between" | "not-between" => vec![self.plain(entity, field, false), self.plain(entity, field, false)],
+            "in" | "not-in" => (0..=self.tape.below(3)).map(|_| self.plain(entity, field, false)).collect(),
+            "" => vec![self.value(entity, field, false)],
+            _ if self.tape.sometimes(20) => vec![self.value(entity, field, false)],
+            _ => vec![self.plain(entity, field, false)],
         };
         // Text behind an operator holds no further one; null there would be the text `null`.
         let split = |value: &Val| {
@@ -185,14 +205,14 @@ impl Maker<'_, '_> {
         match self.tape.below(6) {
             0 | 1 => op.query = self.named(entity),
             2 => {
-                let operands = (0..=self.tape.below(4)).map(|_| self.plain(entity, key)).collect();
+                let operands = (0..=self.tape.below(4)).map(|_| self.plain(entity, key, false)).collect();
                 op.query = vec![Cond { field: entity.key, op: "in", operands }];
             }
             3 | 4 if entity.fields.iter().any(|field| field.slot.is_some()) => {
                 let indexed: Vec<&Field> = entity.fields.iter().filter(|field| field.slot.is_some()).collect();
                 let field = *self.tape.of(&indexed);
-                let value = match self.value(entity, field) {
-                    Val::Known(Value::Null) => self.plain(entity, field),
+                let value = match self.value(entity, field, false) {
+                    Val::Known(Value::Null) => self.plain(entity, field, false),
                     value => value,
                 };
                 op.query = vec![Cond { field: field.name, op: "", operands: vec![value] }];
@@ -229,18 +249,19 @@ impl Maker<'_, '_> {
     }
 
     /// A value for the field: mostly known, else null or out of another operation.
-    fn value(&mut self, entity: &'static Entity, field: &'static Field) -> Val {
+    fn value(&mut self, entity: &'static Entity, field: &'static Field, fresh: bool) -> Val {
         let wanted = if field.name == entity.key { Some(entity.name) } else { field.parent };
-        if self.tape.sometimes(30) {
+        let often = if fresh { 5 } else { 30 };
+        if self.tape.sometimes(often) {
             if let Some(reference) = self.reference(field.kind, wanted) {
                 let texts = field.kind == Kind::Text && wanted.is_none() && self.tape.sometimes(40);
                 return if texts { self.text(reference) } else { Val::Whole(reference) };
             }
         }
-        if field.nullable && self.tape.sometimes(10) {
+        if field.nullable && self.tape.sometimes(15) {
             return Val::Known(Value::Null);
         }
-        self.plain(entity, field)
+        self.plain(entity, field, fresh)
     }
 
     fn text(&mut self, reference: Ref) -> Val {
@@ -254,29 +275,34 @@ impl Maker<'_, '_> {
         Val::Text(pieces)
     }
 
-    /// A known value out of a small choice, so that operations meet.
-    fn plain(&mut self, entity: &'static Entity, field: &'static Field) -> Val {
+    /// A known value out of a small choice, so that operations meet; keys mostly of rows that are there, or `fresh`.
+    fn plain(&mut self, entity: &'static Entity, field: &'static Field, fresh: bool) -> Val {
         let of = if field.name == entity.key { Some(entity.name) } else { field.parent };
-        let n = self.tape.below(5);
-        let value = match (of, field.kind) {
-            (Some("node"), _) => json!(format!("n{}", if n > 2 && self.tape.sometimes(60) { n - 3 } else { n })),
-            (Some("page"), _) => json!(format!("p{n}")),
-            (Some("flag"), _) => json!(n + 1),
-            (Some("item"), _) => {
-                let known = self
-                    .tables
-                    .rows
-                    .iter()
-                    .filter(|((name, _), row)| *name == "item" && !is_removed(crate::schema::entity("item"), row));
-                let known: Vec<i64> = known.filter_map(|((_, id), _)| id.parse().ok()).collect();
-                json!(known.get(self.tape.below(known.len() + 1)).copied().unwrap_or(999_999))
-            }
+        let n = self.tape.below(6);
+        if let Some(of) = of {
+            let there = |key: &&Key| key.0 == of && !is_removed(crate::schema::entity(of), &self.tables.rows[*key]);
+            let there: Vec<&str> = self.tables.rows.keys().filter(there).map(|key| key.1.as_str()).collect();
+            let id = match of {
+                "node" => format!("n{n}"),
+                "page" => format!("p{n}"),
+                "flag" => format!("{}", n + 1),
+                _ => "999999".to_owned(),
+            };
+            let id = match (fresh, there.is_empty()) {
+                (true, false) if there.contains(&id.as_str()) && self.tape.sometimes(70) => format!("{id}{}", self.tape.below(10)),
+                (false, false) if !self.tape.sometimes(15) => (*self.tape.of(&there)).to_owned(),
+                _ => id,
+            };
+            let text = field.kind == Kind::Text;
+            return Val::Known(if text { json!(id) } else { json!(id.parse::<i64>().expect("an integer key")) });
+        }
+        let value = match field.kind {
             _ if field.server == Some(Server::Version) => json!(1 + self.tape.below(3)),
-            (_, Kind::Integer) => json!(n),
-            (_, Kind::Number) => [json!(0.5), json!(1), json!(10.25), json!(-3), json!(7)][n].clone(),
-            (_, Kind::Flag) => json!(n == 0),
-            (_, Kind::Text) if n == 4 && self.tape.sometimes(30) => json!("$ref:o0.label"),
-            (_, Kind::Text) => json!(format!("l{n}")),
+            Kind::Integer => json!(n),
+            Kind::Number => [json!(0.5), json!(1), json!(10.25), json!(-3), json!(7), json!(0)][n].clone(),
+            Kind::Flag => json!(n == 0),
+            Kind::Text if n == 5 && self.tape.sometimes(30) => json!("$ref:o0.label"),
+            Kind::Text => json!(format!("l{}", n + 6 * self.tape.below(2))),
         };
         Val::Known(value)
     }
@@ -301,7 +327,7 @@ impl Maker<'_, '_> {
         let fitting: Vec<&Field> = other.entity.fields.iter().filter(|field| field.kind == kind).collect();
         let field = if other.action == Action::Read && other.meta.count {
             "count"
-        } else if wanted.is_some() && !self.tape.sometimes(10) {
+        } else if wanted.is_some() && !self.tape.sometimes(20) {
             other.entity.key
         } else if fitting.is_empty() || self.tape.sometimes(10) {
             self.tape.of(other.entity.fields).name

@@ -18,6 +18,12 @@ pub fn word(status: Status) -> &'static str {
     }
 }
 
+/// Status and counts in one header: `partial;succeeded=2;failed=1;skipped=0`.
+pub fn outcome(status: Status, summary: &Summary) -> String {
+    let Summary { successful, failed, skipped, .. } = summary;
+    format!("{};succeeded={successful};failed={failed};skipped={skipped}", word(status))
+}
+
 /// The statuses that a word stands for; `None` for a word that is none.
 pub fn status(text: &str) -> Option<Status> {
     Status::ALL.into_iter().find(|status| word(*status) == text)

@@ -69,6 +69,17 @@ pub enum CountAfter {
 }
 
 impl Action {
+    /// Its condition alone.
+    #[must_use]
+    pub fn into_check(self) -> Self {
+        match self {
+            Self::CheckRow { .. } => self,
+            Self::WriteRow { key, base, .. } => Self::CheckRow { key, base },
+            Self::Own { key, base, .. } => Self::Own { key, owner: base.clone(), base },
+            Self::Count { key, base, .. } => Self::Count { key, base, after: CountAfter::Same },
+        }
+    }
+
     /// The item it touches.
     pub fn key(&self) -> Key {
         match self {

@@ -46,7 +46,7 @@ pub struct Step {
     pub operation: usize,
     /// How it ended.
     pub outcome: Outcome,
-    /// What it writes; empty unless it completed.
+    /// What it writes, or would have written before the batch was undone; empty unless it had run.
     pub changes: Vec<Change>,
     /// What its outcome rests on.
     pub reads: BTreeSet<Key>,
@@ -92,7 +92,6 @@ pub fn evaluate(job: &Job<'_>, snapshot: &Snapshot, done: &[Outcome]) -> Progres
     let mut steps = run.steps;
     if job.options.atomic && steps.iter().any(|step| step.outcome.is_failed()) {
         for step in &mut steps {
-            step.changes.clear();
             if step.outcome.is_completed() {
                 step.outcome = Outcome::Skipped { reason: SkipReason::RolledBack };
             }

@@ -214,15 +214,18 @@ impl Session<'_> {
         if self.at_once {
             return Vec::new();
         }
-        let (failed, rest): (Vec<&Step>, Vec<&Step>) = steps.iter().partition(|step| step.outcome.is_failed());
-        let mut reads = BTreeSet::new();
-        for key in failed.into_iter().chain(rest).flat_map(|step| &step.reads) {
-            if reads.len() + 1 >= self.run.limits.actions {
-                break;
-            }
-            reads.insert(key.clone());
-        }
-        checks(&self.snapshot, &reads, &[])
+        let undone: Vec<Write> =
+            fold(self.run.model, &self.snapshot, steps).into_iter().map(Write::into_check).collect();
+        let reads = |failed: bool| -> BTreeSet<Key> {
+            let steps = steps.iter().filter(|step| step.outcome.is_failed() == failed);
+            steps.flat_map(|step| step.reads.iter().cloned()).collect()
+        };
+        let mut all = checks(&self.snapshot, &reads(true), &undone);
+        all.extend(undone);
+        let rest = checks(&self.snapshot, &reads(false), &all);
+        all.extend(rest);
+        all.truncate(self.run.limits.actions.saturating_sub(1));
+        all
     }
 
     /// The operation at which an all-or-nothing batch outgrows one transaction, and how that is told.

@@ -5,11 +5,12 @@ use serde_json::{Value, json};
 use super::{Reply, Request};
 use crate::app::App;
 use crate::auth::Caller;
-use crate::batch::{BatchId, Dialect, Head, State, Status};
+use crate::batch::{BatchId, Dialect, Head, State, Status, Summary};
 use crate::dialect::native;
 use crate::limits;
 use crate::operation::{Action, Code};
 use crate::status::{self, Filter};
+use crate::store::Party;
 
 pub(super) fn health() -> Reply {
     Reply::told(200, json!({ "status": "ok" }))
@@ -68,7 +69,14 @@ async fn seen(app: &App, caller: &Caller, id: &str, request_id: &str) -> Result<
 
 pub(super) async fn batch(app: &App, caller: &Caller, id: &str, request: &Request) -> Reply {
     match seen(app, caller, id, &request.request_id).await {
-        Ok((head, state)) => Reply::told(200, native::batch(&head, state.as_ref())),
+        Ok((head, state)) => {
+            let summary = state.as_ref().map_or_else(|| Summary::pending(head.total()), |state| state.summary);
+            let status = state.as_ref().map_or(Status::Pending, |state| state.status);
+            let reply = Reply::told(200, native::batch(&head, state.as_ref()))
+                .header("Batch-Id", head.id.as_str())
+                .header("Batch-Status", native::outcome(status, &summary));
+            if status.is_terminal() { reply } else { reply.header("Retry-After", "1") }
+        }
         Err(reply) => reply,
     }
 }
@@ -112,7 +120,14 @@ pub(super) async fn results(app: &App, caller: &Caller, id: &str, request: &Requ
 }
 
 pub(super) async fn batches(app: &App, caller: &Caller, request: &Request) -> Reply {
-    let mut filter = Filter { reference: request.parameter("reference").map(str::to_owned), ..Filter::default() };
+    let party = match (request.parameter("creator"), request.parameter("profileId")) {
+        (None, None) => None,
+        (Some(creator), None) => Some(Party::Creator(creator.to_owned())),
+        (None, Some(profile)) => Some(Party::Profile(profile.to_owned())),
+        (Some(_), Some(_)) => return wrong("creator", "and profileId are two listings; ask for one of them"),
+    };
+    let reference = request.parameter("reference").map(str::to_owned);
+    let mut filter = Filter { reference, party, ..Filter::default() };
     if let Some(word) = request.parameter("status") {
         filter.status = native::status(word);
         if filter.status.is_none() {
@@ -132,7 +147,7 @@ pub(super) async fn batches(app: &App, caller: &Caller, request: &Request) -> Re
         caller.tenant(),
         caller.subject(),
         caller.is_admin(),
-        (&filter.status, &filter.dialect, &filter.reference)
+        (&filter.status, &filter.dialect, &filter.reference, &filter.party)
     );
     let (limit, place) = match page(app, request, &scope, limits::MAX_PAGE) {
         Ok(page) => page,

@@ -6,7 +6,7 @@ use super::route::location;
 use super::{Reply, Request, body, prefer};
 use crate::app::App;
 use crate::auth::Caller;
-use crate::batch::Dialect;
+use crate::batch::{Dialect, Status};
 use crate::dialect::records::{self, Room};
 use crate::dialect::{native, preview};
 use crate::limits::{MAX_IDEMPOTENCY_KEY, MAX_RESPONSE_BYTES};
@@ -77,7 +77,7 @@ fn ended(told: &Told, request: &Request, preference: &Preference) -> Reply {
 
 fn accepted(told: &Told, request: &Request, preference: &Preference) -> Reply {
     let location = location(&request.base_path, &told.head.id);
-    let status = told.ran.state.as_ref().map_or(crate::batch::Status::Pending, |state| state.status);
+    let status = told.ran.state.as_ref().map_or(Status::Pending, |state| state.status);
     let body = json!({
         "batchId": told.head.id.as_str(),
         "status": native::word(status),
@@ -90,9 +90,8 @@ fn accepted(told: &Told, request: &Request, preference: &Preference) -> Reply {
 fn about(reply: Reply, told: &Told, location: String, preference: &Preference) -> Reply {
     let state = told.ran.state.as_ref();
     let summary = state.map(|state| state.summary).unwrap_or_default();
-    let word = native::word(state.map_or(crate::batch::Status::Pending, |state| state.status));
-    let outcome =
-        format!("{word};succeeded={};failed={};skipped={}", summary.successful, summary.failed, summary.skipped);
+    let status = state.map_or(Status::Pending, |state| state.status);
+    let outcome = native::outcome(status, &summary);
     let mut reply =
         reply.header("Batch-Id", told.head.id.as_str()).header("Batch-Status", outcome).header("Location", location);
     if let Some(applied) = prefer::applied(preference) {

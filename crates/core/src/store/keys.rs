@@ -86,6 +86,11 @@ impl TenantKey {
         format!("{}#R#{reference}", self.0)
     }
 
+    /// The index partition of the batches of a party; `kind` tells creators from profiles.
+    pub(super) fn batches_for(&self, kind: &str, party: &str) -> String {
+        format!("{}#P#{kind}#{party}", self.0)
+    }
+
     /// The counter that integer keys of an entity are drawn from.
     pub(super) fn integers(&self, entity: &str) -> String {
         format!("{}#I#{entity}", self.0)

@@ -17,6 +17,17 @@ pub enum Listing {
     Subject(String),
     /// With the client's reference.
     Reference(String),
+    /// Of one party: a creator or a profile.
+    Party(Party),
+}
+
+/// On whose behalf a batch is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Party {
+    /// A creator of content.
+    Creator(String),
+    /// A profile.
+    Profile(String),
 }
 
 /// A page of batches.
@@ -123,6 +134,8 @@ impl Store {
             Listing::Tenant => ("tenant", keys.batches()),
             Listing::Subject(subject) => ("subject", keys.batches_of(subject)),
             Listing::Reference(reference) => ("reference", keys.batches_referenced(reference)),
+            Listing::Party(Party::Creator(creator)) => ("party", keys.batches_for("C", creator)),
+            Listing::Party(Party::Profile(profile)) => ("party", keys.batches_for("F", profile)),
         };
         let hash = format!("g_{index}");
         let start = place.and_then(|place| place.split_once(' ')).and_then(|(at, id)| {

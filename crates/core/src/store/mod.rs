@@ -17,7 +17,7 @@ pub use batches::{Accepted, Contents};
 pub use call::Fault;
 pub use cursor::CursorKey;
 pub use keys::TenantKey;
-pub use listing::{Listing, Page};
+pub use listing::{Listing, Page, Party};
 pub use records::Refusal;
 pub use transaction::{Commit, Committing};
 
