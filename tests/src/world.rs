@@ -206,7 +206,7 @@ impl World {
         let records: Vec<Value> = bodies
             .iter()
             .enumerate()
-            .map(|(index, body)| json!({ "messageId": format!("m{index}"), "body": body, "attributes": {}, "messageAttributes": {} }))
+            .map(|(index, body)| json!({ "messageId": format!("m{index}"), "receiptHandle": format!("r{index}"), "body": body, "attributes": { "ApproximateReceiveCount": "2" }, "messageAttributes": {} }))
             .collect();
         let event = serde_json::from_value(json!({ "Records": records })).expect("an SQS event");
         let mut context = lambda_runtime::Context::default();

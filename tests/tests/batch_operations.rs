@@ -135,11 +135,7 @@ async fn continue_on_error_non_atomic_mode() {
 
     let world = World::new().await;
     let every = world.run(operations(), json!({ "atomic": true, "continueOnError": true })).await;
-    assert_eq!(
-        told(&every, "third"),
-        json!({ "status": "skipped", "reason": "Rolled back" }),
-        "every error is told"
-    );
+    assert_eq!(told(&every, "third"), json!({ "status": "skipped", "reason": "Rolled back" }), "every error is told");
     assert_eq!((every.body["status"].as_str(), rows(&world, "customer")), (Some("failed"), 0));
 }
 

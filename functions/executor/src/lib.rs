@@ -15,8 +15,7 @@ const RESERVE_MS: i64 = 5_000;
 /// Works on the messages of one delivery, each on its own: what one of them does to the process is not the others'
 /// concern, and only those that failed are delivered again.
 pub async fn handle(app: &App, event: LambdaEvent<SqsEvent>) -> SqsBatchResponse {
-    let deadline = i64::try_from(event.context.deadline).unwrap_or(i64::MAX);
-    let deadline = Timestamp(deadline).plus_ms(-RESERVE_MS);
+    let deadline = deadline(app, event.context.deadline).plus_ms(-RESERVE_MS);
     let messages = &event.payload.records;
     let handled = join_all(messages.iter().map(|message| work(app, message, deadline))).await;
     let mut response = SqsBatchResponse::default();
@@ -26,6 +25,13 @@ pub async fn handle(app: &App, event: LambdaEvent<SqsEvent>) -> SqsBatchResponse
         response.batch_item_failures.push(failure);
     }
     response
+}
+
+/// When the call ends. Lambda gives milliseconds since the epoch, `cargo lambda` 1.9 milliseconds from now.
+fn deadline(app: &App, given: u64) -> Timestamp {
+    const A_DAY_MS: i64 = 86_400_000;
+    let given = i64::try_from(given).unwrap_or(i64::MAX);
+    if given < A_DAY_MS { app.clock().now().plus_ms(given) } else { Timestamp(given) }
 }
 
 async fn work(app: &App, message: &SqsMessage, deadline: Timestamp) -> Handled {
