@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
-use crate::batch::{Action, Batch, Cond, Meta, Op, Piece, Ref, Val};
-use crate::interpret::{Key, Tables, is_removed};
+use crate::batch::{Action, Batch, Cond, Meta, Op, Val};
+use crate::interpret::Tables;
 use crate::schema::{ENTITIES, Entity, Field, KeyKind, Kind, Server};
 
 /// Some rows to begin with.
