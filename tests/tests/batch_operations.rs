@@ -1,5 +1,11 @@
 //! The records contract at work: whole batches, from the request to the answer and to what is stored.
 
+#![expect(
+    clippy::expect_used,
+    clippy::needless_pass_by_value,
+    reason = "what a test or a benchmark cannot do without may stop it"
+)]
+
 use batch_tests::{Answer, World};
 use serde_json::{Value, json};
 

@@ -92,14 +92,14 @@ impl Client {
                 self.submit(number, &batch).await;
             }
             if batch.key.is_some() && self.rng.sometimes(80) {
-                self.misuse(&batch).await;
+                self.misuse(number, &batch).await;
             }
         }
     }
 
     /// Sends a batch until it is known to be accepted; without a key only once.
     async fn submit(&mut self, number: usize, batch: &Batch) -> Option<String> {
-        let body = batch.body();
+        let body = batch.body(number);
         for _ in 0..6 {
             let sent = Sent { key: batch.key.as_deref(), background: batch.background, body: Some(&body) };
             let answer = self.net.send(batch.tenant, ("POST", "/batch".into()), sent).await;
@@ -141,8 +141,8 @@ impl Client {
     }
 
     /// Another request under the same key.
-    async fn misuse(&mut self, batch: &Batch) {
-        let mut other = batch.body();
+    async fn misuse(&mut self, number: usize, batch: &Batch) {
+        let mut other = batch.body(number);
         other["operations"][0]["id"] = json!("other");
         other["operations"] = json!([other["operations"][0]]);
         let sent = Sent { key: batch.key.as_deref(), background: batch.background, body: Some(&other) };

@@ -137,9 +137,11 @@ fn written(arg: &Arg) -> Value {
 }
 
 impl Batch {
-    pub fn body(&self) -> Value {
+    /// The request; `number` is told as the client's reference, so that the batch is known by what is stored.
+    pub fn body(&self, number: usize) -> Value {
         let ops: Vec<Value> = self.ops.iter().enumerate().map(|(place, op)| op.body(place)).collect();
-        json!({ "operations": ops, "options": { "atomic": self.atomic, "continueOnError": self.going_on } })
+        let options = json!({ "atomic": self.atomic, "continueOnError": self.going_on, "reference": number.to_string() });
+        json!({ "operations": ops, "options": options })
     }
 }
 

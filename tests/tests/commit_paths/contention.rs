@@ -154,19 +154,37 @@ async fn what_was_referred_to_is_what_is_told_even_where_it_has_changed_since() 
     assert_eq!((told, answer.body["status"].as_str()), (used, Some("completed")), "{:#}", answer.body);
 }
 
+/// Another batch holds account 0.
+fn lock(world: &World) {
+    let lock = json!({
+        "TableName": "RecordsTable",
+        "Key": { "pk": { "S": "T#t1#account#0" } },
+        "UpdateExpression": "SET #lk = :lk",
+        "ExpressionAttributeNames": { "#lk": "_lk" },
+        "ExpressionAttributeValues": { ":lk": { "S": "batch_0#nonce" } },
+    });
+    dispatch(world.seam.database(), "UpdateItem", lock).expect("the row is locked");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_atomic_batch_that_fails_for_contention_waits_for_nothing_more() {
+    let world = World::new().await;
+    given(&world, accounts(1)).await;
+    lock(&world);
+    let raise =
+        |n: usize| update(&format!("u{n}"), "account", json!({ "account_id": 0 }), json!({ "available_balance": n }));
+    let before = world.app.clock().now();
+    let answer = world.run((0..20).map(raise).collect(), json!({ "continueOnError": true })).await;
+    assert_eq!((answer.status, outcome(&answer, "u0")), (200, "failed CONFLICT".into()), "{:#}", answer.body);
+    assert!(world.app.clock().now().since_ms(before) < 5_000, "eight rounds, and no more for each operation");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_row_that_another_batch_has_locked_is_left_alone() {
     for atomic in [true, false] {
         let world = World::new().await;
         given(&world, accounts(2)).await;
-        let lock = json!({
-            "TableName": "RecordsTable",
-            "Key": { "pk": { "S": "T#t1#account#0" } },
-            "UpdateExpression": "SET #lk = :lk",
-            "ExpressionAttributeNames": { "#lk": "_lk" },
-            "ExpressionAttributeValues": { ":lk": { "S": "batch_0#nonce" } },
-        });
-        dispatch(world.seam.database(), "UpdateItem", lock).expect("the row is locked");
+        lock(&world);
         let answer = world.run(raise(2), json!({ "atomic": atomic, "continueOnError": true })).await;
         assert_eq!(outcome(&answer, "u0"), "failed CONFLICT", "{:#}", answer.body);
         assert_eq!(outcome(&answer, "u1"), if atomic { "skipped Rolled back" } else { "completed" });
