@@ -1,5 +1,7 @@
 //! A foreign writer between the reads of a batch and its commit.
 
+use batch_core::limits::Limits;
+use batch_core::model::Model;
 use batch_tests::World;
 use serde_json::{Value, json};
 
@@ -214,4 +216,28 @@ async fn a_later_chunk_meets_a_foreign_writer_too() {
         ("completed".into(), "failed CONDITION_FAILED".into())
     );
     assert_eq!((crate::balance(&world, 0), crate::balance(&world, 1)), ("0".into(), "1".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_parent_with_a_child_stays_wherever_the_chunks_are_cut() {
+    let limits = Limits { chunk_operations: 2, ..Limits::default() };
+    let world = World::with(Model::shipped().unwrap(), limits).await;
+    let artist = json!({ "id": "a", "entity": "artist", "action": "create", "store_params": { "name": "A" } });
+    let album = |id: &str| json!({ "id": id, "entity": "album", "action": "create", "store_params": { "title": "T", "artist_id": "$ref:a.artist_id" } });
+    let made = world.run(vec![artist, album("b")], json!({})).await;
+    let (artist, album) =
+        (&made.body["results"]["a"]["data"][0]["artist_id"], &made.body["results"]["b"]["data"][0]["album_id"]);
+    let answer = world
+        .run(
+            vec![
+                json!({ "id": "leave", "entity": "album", "action": "delete", "query_params": { "album_id": album } }),
+                json!({ "id": "other", "entity": "artist", "action": "create", "store_params": { "name": "B" } }),
+                json!({ "id": "join", "entity": "album", "action": "create", "store_params": { "title": "U", "artist_id": artist } }),
+                json!({ "id": "remove", "entity": "artist", "action": "delete", "query_params": { "artist_id": artist } }),
+            ],
+            json!({ "atomic": false, "continueOnError": true }),
+        )
+        .await;
+    assert_eq!(answer.body["results"]["join"]["status"], "completed", "{:#}", answer.body);
+    assert_eq!(answer.body["results"]["remove"]["code"], "FOREIGN_KEY_VIOLATION", "{:#}", answer.body);
 }

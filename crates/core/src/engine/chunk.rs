@@ -43,7 +43,8 @@ pub fn fold<'a>(model: &Model, snapshot: &Snapshot, steps: impl IntoIterator<Ite
             Change::EndChildren(key) => {
                 let count = counts.entry(key).or_insert(Count { begins: false, exactly: None, now: Some(0) });
                 if !count.begins && count.exactly.is_none() {
-                    count.exactly = count.now.and_then(|now| u64::try_from(-now).ok());
+                    // Fewer than none cannot be: a count that no row has is refused, and the real one learnt.
+                    count.exactly = count.now.map(|now| u64::try_from(-now).unwrap_or(u64::MAX));
                 }
                 count.now = None;
             }

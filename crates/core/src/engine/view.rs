@@ -51,8 +51,9 @@ enum Children {
     Begun(i64),
     /// The row went here.
     Ended,
-    /// So many more than the store has.
-    Changed(i64),
+    /// So many more than the store has. What the store has is no less than the deepest these changes went below it,
+    /// because no row ever has fewer than no children.
+    Changed { change: i64, least: i64 },
 }
 
 /// Snapshot and overlay, with a record of what one operation looked at.
@@ -139,7 +140,7 @@ impl<'a> View<'a> {
     pub fn can_have_children(&mut self, key: &RowKey) -> bool {
         self.reads.insert(Key::Children(key.clone()));
         match self.children.get(key) {
-            Some(Children::Begun(_) | Children::Changed(_)) => true,
+            Some(Children::Begun(_) | Children::Changed { .. }) => true,
             Some(Children::Ended) => false,
             None => self.snapshot.children.get(key).is_none_or(Option::is_some),
         }
@@ -153,7 +154,9 @@ impl<'a> View<'a> {
         match self.children.get(key) {
             Some(Children::Begun(count)) => *count == own,
             Some(Children::Ended) => true,
-            Some(Children::Changed(change)) => stored.map_or(*change <= own, |count| count + change == own),
+            Some(Children::Changed { change, least }) => {
+                stored.map_or(change - least <= own, |count| count + change == own)
+            }
             None => stored.is_none_or(|count| count == own),
         }
     }
@@ -175,9 +178,13 @@ impl<'a> View<'a> {
                     self.children.insert(key.clone(), Children::Ended);
                 }
                 Change::AddChildren(key, more) => {
-                    let children = self.children.entry(key.clone()).or_insert(Children::Changed(0));
-                    match children {
-                        Children::Begun(count) | Children::Changed(count) => *count += more,
+                    let untouched = Children::Changed { change: 0, least: 0 };
+                    match self.children.entry(key.clone()).or_insert(untouched) {
+                        Children::Begun(count) => *count += more,
+                        Children::Changed { change, least } => {
+                            *change += more;
+                            *least = (*least).min(*change);
+                        }
                         Children::Ended => {}
                     }
                 }

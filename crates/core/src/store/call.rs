@@ -101,6 +101,7 @@ fn passes<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
                             | "ProvisionedThroughputExceededException"
                             | "RequestLimitExceeded"
                             | "TransactionInProgressException"
+                            | "TransactionConflictException"
                             | "InternalServerError"
                     )
                 )
