@@ -86,6 +86,9 @@ async fn dispatch(app: &App, route: Route, request: &Request) -> Reply {
         Route::Batches => reads::batches(app, &caller, request).await,
         Route::Batch(id) => reads::batch(app, &caller, &id, request).await,
         Route::Results(id) => reads::results(app, &caller, &id, request).await,
+        Route::FailureAnalysis(id) => reads::failure_analysis(app, &caller, &id, request).await,
+        Route::Act(act, id) => writes::act(app, &caller, &id, act, request).await,
+        Route::Retry(id) => writes::retry(app, &caller, &id, request).await,
         Route::Capabilities => reads::capabilities(app),
         Route::Health => reads::health(),
     }
