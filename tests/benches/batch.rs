@@ -1,6 +1,8 @@
 //! A batch from the gateway's event to the answer, over the embedded database in memory, beside the bare transaction
 //! that it comes down to.
 
+#![expect(clippy::expect_used, reason = "what a test or a benchmark cannot do without may stop it")]
+
 use batch_tests::World;
 use batch_tests::seam::dispatch;
 use lambda_http::request::LambdaRequest;

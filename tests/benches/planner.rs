@@ -3,6 +3,8 @@
 //! `read` is what a request costs before it is accepted: shape, sense, order. `evaluate` is what the executor computes
 //! between its reads and its commit: references resolved, rows made and checked, results kept.
 
+#![expect(clippy::expect_used, reason = "what a test or a benchmark cannot do without may stop it")]
+
 use std::collections::BTreeMap;
 
 use batch_core::auth::{Caller, Snapshot as CallerSnapshot};

@@ -3,6 +3,12 @@
 //! [`World`] holds an app that is put together as the functions put it together; only the SDK's HTTP client is another
 //! one: the [`seam::Seam`], which counts every call, hands it to the database in the same process, and can be told to fail.
 
+#![expect(
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "a harness of tests panics where a test would fail"
+)]
+
 pub mod seam;
 mod world;
 

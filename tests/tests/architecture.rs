@@ -1,5 +1,7 @@
 //! What the architecture page says is absent, is absent.
 
+#![expect(clippy::expect_used, reason = "what a test or a benchmark cannot do without may stop it")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

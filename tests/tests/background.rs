@@ -48,7 +48,7 @@ async fn a_batch_whose_message_was_never_sent_is_found_by_the_sweep() {
         world.post_with("/batch", &[("prefer", "respond-async")], &json!({ "operations": artists(2) })).await;
     assert_eq!(accepted.status, 202, "accepted is accepted");
     assert_eq!(world.drain().await, 0);
-    tokio::time::advance(Duration::from_secs(120)).await;
+    tokio::time::advance(Duration::from_mins(2)).await;
     assert!(world.deliver(&[minute("2026-01-01T00:02:00Z")]).await.is_empty());
     assert_eq!(world.drain().await, 1);
     let told = world.get(&format!("/batches/{}", accepted.batch_id())).await;

@@ -1,5 +1,11 @@
 //! The records contract at work: whole batches, from the request to the answer and to what is stored.
 
+#![expect(
+    clippy::expect_used,
+    clippy::needless_pass_by_value,
+    reason = "what a test or a benchmark cannot do without may stop it"
+)]
+
 use batch_tests::{Answer, World};
 use serde_json::{Value, json};
 
@@ -135,11 +141,7 @@ async fn continue_on_error_non_atomic_mode() {
 
     let world = World::new().await;
     let every = world.run(operations(), json!({ "atomic": true, "continueOnError": true })).await;
-    assert_eq!(
-        told(&every, "third"),
-        json!({ "status": "skipped", "reason": "Rolled back" }),
-        "every error is told"
-    );
+    assert_eq!(told(&every, "third"), json!({ "status": "skipped", "reason": "Rolled back" }), "every error is told");
     assert_eq!((every.body["status"].as_str(), rows(&world, "customer")), (Some("failed"), 0));
 }
 

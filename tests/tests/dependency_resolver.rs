@@ -1,5 +1,11 @@
 //! The order of operations: what runs before what, what may run beside it, and what a cycle is called.
 
+#![expect(
+    clippy::expect_used,
+    clippy::needless_pass_by_value,
+    reason = "what a test or a benchmark cannot do without may stop it"
+)]
+
 use batch_core::dialect::records;
 use batch_core::model::Model;
 use batch_core::operation::Code;

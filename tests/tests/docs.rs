@@ -1,5 +1,7 @@
 //! What the pages say is so.
 
+#![expect(clippy::expect_used, reason = "what a test or a benchmark cannot do without may stop it")]
+
 use std::fs;
 use std::path::Path;
 

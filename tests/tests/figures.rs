@@ -1,5 +1,7 @@
 //! What a batch costs, counted: calls of AWS and capacity units. Times are for the benchmarks.
 
+#![expect(clippy::expect_used, reason = "what a test or a benchmark cannot do without may stop it")]
+
 use batch_core::limits::Limits;
 use batch_core::model::Model;
 use batch_tests::World;

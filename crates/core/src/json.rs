@@ -111,6 +111,15 @@ pub fn child(pointer: &str, token: &str) -> String {
     out
 }
 
+/// The first `most` characters of `text`, with `…` where something is left out: a client's own text in a message must
+/// not make the answer larger than what it sent.
+pub fn clip(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 /// The canonical text of a value: compact, object keys sorted, numbers as [`parse`] leaves them. Equal values, whatever
 /// the order their fields came in, have equal text.
 pub fn canonical(value: &Value) -> String {

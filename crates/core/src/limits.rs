@@ -21,6 +21,14 @@ pub const MAX_IDEMPOTENCY_KEY: usize = 255;
 pub const MAX_REFERENCE: usize = 255;
 /// Bytes of a primary key's text: a `DynamoDB` partition key holds 2,048 with our prefix.
 pub const MAX_ID_BYTES: usize = 1_024;
+/// Characters of a client's own text that a message repeats.
+pub const MAX_SHOWN: usize = 64;
+/// Characters of a JSON pointer in an answer; names in it may be as long as the request.
+pub const MAX_POINTER: usize = 1_024;
+/// Violations told of one row.
+pub const MAX_VIOLATIONS: usize = 50;
+/// Problems told of one request.
+pub const MAX_PROBLEMS: usize = 200;
 /// References in one operation.
 pub const MAX_REFERENCES_PER_OPERATION: usize = 100;
 /// Bytes that references may put into one operation.

@@ -18,8 +18,7 @@ const DEAD_LETTERS: &str = "DeadLetterQueue";
 /// Works on the messages of one delivery, each on its own: what one of them does to the process is not the others'
 /// concern, and only those that failed are delivered again.
 pub async fn handle(app: &App, event: LambdaEvent<SqsEvent>) -> SqsBatchResponse {
-    let deadline = i64::try_from(event.context.deadline).unwrap_or(i64::MAX);
-    let deadline = Timestamp(deadline).plus_ms(-RESERVE_MS);
+    let deadline = deadline(app, event.context.deadline).plus_ms(-RESERVE_MS);
     let messages = &event.payload.records;
     let handled = join_all(messages.iter().map(|message| work(app, message, deadline))).await;
     let mut response = SqsBatchResponse::default();
@@ -31,15 +30,17 @@ pub async fn handle(app: &App, event: LambdaEvent<SqsEvent>) -> SqsBatchResponse
     response
 }
 
+/// When the call ends. Lambda gives milliseconds since the epoch, `cargo lambda` 1.9 milliseconds from now.
+fn deadline(app: &App, given: u64) -> Timestamp {
+    const A_DAY_MS: i64 = 86_400_000;
+    let given = i64::try_from(given).unwrap_or(i64::MAX);
+    if given < A_DAY_MS { app.clock().now().plus_ms(given) } else { Timestamp(given) }
+}
+
 async fn work(app: &App, message: &SqsMessage, deadline: Timestamp) -> Handled {
     let body = message.body.as_deref().unwrap_or_default();
     let dead = message.event_source_arn.as_deref().is_some_and(|arn| arn.ends_with(DEAD_LETTERS));
-    let work = async {
-        match dead {
-            true => execute::bury(app, body).await,
-            false => execute::handle(app, body, deadline).await,
-        }
-    };
+    let work = async { if dead { execute::bury(app, body).await } else { execute::handle(app, body, deadline).await } };
     let handled = AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
         tracing::error!(
             message.id = message.message_id.as_deref().unwrap_or_default(),

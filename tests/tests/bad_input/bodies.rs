@@ -228,12 +228,12 @@ async fn a_gzip_bomb_takes_no_more_than_the_limit() {
 #[tokio::test(start_paused = true)]
 async fn an_answer_to_a_body_full_of_mistakes_stays_within_bounds() {
     let client = Client::new().await;
-    let fields: Vec<String> = (0..200_000).map(|n| format!(r#""f{n}":0"#)).collect();
+    let fields: Vec<String> = (0..40_000).map(|n| format!(r#""f{n}":0"#)).collect();
     let unknown = format!(
         r#"{{"operations":[{{"id":"a","entity":"customer","action":"create","store_params":{{{}}}}}]}}"#,
         fields.join(",")
     );
-    let quotes = r#"\""#.repeat(2_000_000);
+    let quotes = r#"\""#.repeat(1_400_000);
     let name = format!(
         r#"{{"operations":[{{"id":"a","entity":"customer","action":"create","store_params":{{"{quotes}":0}}}}]}}"#
     );

@@ -43,6 +43,14 @@ async fn page_parameters_are_checked() {
         }
     }
     refused("dialect", &client.get("/batches?dialect=memories").await, 400, "INVALID_PARAMETER");
+    refused("two parties", &client.get("/batches?creator=c&profileId=p").await, 400, "INVALID_PARAMETER");
+    // Longer than a key can be, so that nothing has it.
+    let long = "x".repeat(3_000);
+    for parameter in ["reference", "creator", "profileId"] {
+        let answer = client.get(&format!("/batches?{parameter}={long}")).await;
+        refused(parameter, &answer, 400, "INVALID_PARAMETER");
+        assert_eq!(answer.body["details"], json!({ "parameter": parameter }));
+    }
     assert_eq!(client.get("/batches?unknown=1&limit=5&limit=6").await.status, 200);
     assert_eq!(client.writes(), [""; 0]);
 }

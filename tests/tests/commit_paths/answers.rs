@@ -76,9 +76,8 @@ async fn a_refused_token_is_followed_by_a_new_one() {
 async fn every_commit_has_a_token_of_its_own_and_the_sdk_makes_none_up() {
     let world = crate::chunked(2).await;
     given(&world, accounts(6)).await;
-    let updates = (0..6).map(|n| {
-        update(&format!("u{n}"), "account", json!({ "account_id": n }), json!({ "available_balance": n }))
-    });
+    let updates = (0..6)
+        .map(|n| update(&format!("u{n}"), "account", json!({ "account_id": n }), json!({ "available_balance": n })));
     world.run(updates.collect(), json!({ "atomic": false })).await;
     let calls = world.seam.take_calls();
     let mut tokens: Vec<&str> = of(&calls, "TransactWriteItems").into_iter().map(token).collect();
@@ -98,7 +97,8 @@ async fn a_lost_answer_to_the_acceptance_or_to_a_state_alone_changes_nothing() {
         }
         world.seam.plan("PutItem", Fault::ReplyLost);
         // Nothing is written but the head and, at the end, the state.
-        let answer = world.run(vec![read("r", "account", json!({ "account_id": 0 }))], json!({ "atomic": false })).await;
+        let answer =
+            world.run(vec![read("r", "account", json!({ "account_id": 0 }))], json!({ "atomic": false })).await;
         assert_eq!((answer.status, outcome(&answer, "r")), (200, "completed".into()), "{:#}", answer.body);
         assert_eq!(answer.header("idempotent-replayed"), "");
         assert!(world.seam.all_happened());
@@ -109,10 +109,13 @@ async fn a_lost_answer_to_the_acceptance_or_to_a_state_alone_changes_nothing() {
 async fn integer_keys_stay_unique_when_the_answer_to_their_drawing_is_lost() {
     let world = World::new().await;
     world.seam.plan("UpdateItem", Fault::ReplyLost);
-    let artists = |n: usize| (0..n).map(|n| crate::create(&format!("a{n}"), "artist", json!({ "name": format!("N{n}") })));
+    let artists =
+        |n: usize| (0..n).map(|n| crate::create(&format!("a{n}"), "artist", json!({ "name": format!("N{n}") })));
     let first = world.run(artists(3).collect(), json!({})).await;
     let second = world.run(artists(3).collect(), json!({})).await;
-    let id = |answer: &batch_tests::Answer, n: usize| answer.body["results"][format!("a{n}")]["data"][0]["artist_id"].to_string();
+    let id = |answer: &batch_tests::Answer, n: usize| {
+        answer.body["results"][format!("a{n}")]["data"][0]["artist_id"].to_string()
+    };
     let mut ids: Vec<String> = (0..3).flat_map(|n| [id(&first, n), id(&second, n)]).collect();
     ids.sort_unstable();
     ids.dedup();
@@ -125,9 +128,8 @@ async fn keys_that_stay_unprocessed_are_asked_for_again() {
     given(&world, accounts(30)).await;
     world.seam.plan("BatchGetItem", Fault::Unprocessed(10));
     world.seam.plan("BatchGetItem", Fault::Unprocessed(5));
-    let updates = (0..30).map(|n| {
-        update(&format!("u{n}"), "account", json!({ "account_id": n }), json!({ "available_balance": 7 }))
-    });
+    let updates = (0..30)
+        .map(|n| update(&format!("u{n}"), "account", json!({ "account_id": n }), json!({ "available_balance": 7 })));
     let answer = world.run(updates.collect(), json!({ "atomic": false })).await;
     assert_eq!(answer.body["summary"]["successful"], 30, "{:#}", answer.body);
     let calls = world.seam.take_calls();

@@ -40,7 +40,12 @@ fn scenes() -> Vec<Scene> {
         Scene {
             what: "the row has changed, and a condition does not hold any more",
             before: vec![account(json!({ "account_id": 1, "available_balance": 10 }))],
-            operation: update("x", "account", json!({ "account_id": 1, "available_balance": "ge::10" }), json!({ "available_balance": 1 })),
+            operation: update(
+                "x",
+                "account",
+                json!({ "account_id": 1, "available_balance": "ge::10" }),
+                json!({ "available_balance": 1 }),
+            ),
             rival: vec![update("u", "account", one(), json!({ "available_balance": 9 }))],
             expected: "failed CONDITION_FAILED",
         },
@@ -173,7 +178,8 @@ async fn what_has_changed_before_the_commit_decides() {
         let options = json!({ "atomic": false, "continueOnError": true });
         let world = play(&scene, options, ["completed", scene.expected]).await;
         assert_eq!(version(&world, "account#77"), 1, "{}", scene.what);
-        let world = play(&scene, json!({}), [if done { "completed" } else { "skipped Rolled back" }, scene.expected]).await;
+        let world =
+            play(&scene, json!({}), [if done { "completed" } else { "skipped Rolled back" }, scene.expected]).await;
         assert_eq!(version(&world, "account#77"), u64::from(done), "{}", scene.what);
         if scene.what.contains("no obstacle") {
             let row = item(&world, "account#1");
@@ -203,6 +209,9 @@ async fn a_later_chunk_meets_a_foreign_writer_too() {
         update("x1", "account", json!({ "account_id": 1, "available_balance": 10 }), json!({ "available_balance": 0 })),
     ];
     let answer = world.run(batch, json!({ "atomic": false })).await;
-    assert_eq!((outcome(&answer, "x0"), outcome(&answer, "x1")), ("completed".into(), "failed CONDITION_FAILED".into()));
+    assert_eq!(
+        (outcome(&answer, "x0"), outcome(&answer, "x1")),
+        ("completed".into(), "failed CONDITION_FAILED".into())
+    );
     assert_eq!((crate::balance(&world, 0), crate::balance(&world, 1)), ("0".into(), "1".into()));
 }

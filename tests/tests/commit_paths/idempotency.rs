@@ -5,6 +5,7 @@ use std::time::Duration;
 use batch_tests::{Answer, World};
 use serde_json::{Value, json};
 
+use crate::sizes::noise;
 use crate::{accounts, create, given, outcome, read, update, version};
 
 const KEY: (&str, &str) = ("idempotency-key", "key-1");
@@ -107,11 +108,10 @@ async fn a_replay_helps_a_batch_on_that_has_not_ended() {
 #[tokio::test(start_paused = true)]
 async fn a_key_is_free_again_when_its_batch_has_expired() {
     let world = World::new().await;
-    let text = |n: u32| format!("{n} {}", (0..4_000).map(|i| format!("{:x}", (i * 2_654_435_761_u64 + u64::from(n)) % 1_000_003)).collect::<String>());
-    let memory = |n: u32| json!({ "operations": [create("m", "memory", json!({ "content": text(n) }))] });
-    let first = world.post_with("/batch", &[KEY], &memory(1)).await;
+    let memory = json!({ "operations": [create("m", "memory", json!({ "content": noise(20_000, 1) }))] });
+    let first = world.post_with("/batch", &[KEY], &memory).await;
     assert_eq!(first.body["status"], "completed", "{:#}", first.body);
-    tokio::time::advance(Duration::from_secs(31 * 24 * 3_600)).await;
+    tokio::time::advance(Duration::from_hours(31 * 24)).await;
     assert_eq!(world.get(&format!("/batches/{}", first.batch_id())).await.status, 404);
     let body = json!({ "operations": [read("r", "account", json!({ "account_id": 1 })), read("s", "account", json!({ "account_id": 2 }))] });
     let second = world.post_with("/batch", &[KEY, ("prefer", "respond-async")], &body).await;
@@ -121,7 +121,10 @@ async fn a_key_is_free_again_when_its_batch_has_expired() {
     assert_eq!(now.body["status"], "pending", "the old state is not its own");
     assert_eq!(now.body["summary"], json!({ "total": 2, "successful": 0, "failed": 0, "skipped": 0, "pending": 2 }));
     let results = world.get(&format!("/batches/{}/results", first.batch_id())).await;
-    assert_eq!(results.body["data"], json!([{ "id": "r", "index": 0, "status": "pending" }, { "id": "s", "index": 1, "status": "pending" }]));
+    assert_eq!(
+        results.body["data"],
+        json!([{ "id": "r", "index": 0, "status": "pending" }, { "id": "s", "index": 1, "status": "pending" }])
+    );
     world.drain().await;
     let results = world.get(&format!("/batches/{}/results", first.batch_id())).await;
     assert_eq!(results.body["data"].as_array().map(Vec::len), Some(2));
@@ -131,17 +134,16 @@ async fn a_key_is_free_again_when_its_batch_has_expired() {
 #[tokio::test(start_paused = true)]
 async fn what_belongs_to_a_batch_outlives_it_even_where_an_older_one_left_it() {
     let world = World::new().await;
-    let noise: String = (0..20_000_u64).map(|i| char::from(b'a' + u8::try_from(i * i * 7_919 % 26).expect("small"))).collect();
-    let numbers: String = (1..6_000_u64).map(|i| format!("{:x}", i.wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect();
-    let memory = json!({ "operations": [create("m", "memory", json!({ "content": &noise })), create("n", "memory", json!({ "content": &numbers[..49_000] }))] });
+    let memory = json!({ "operations": [create("m", "memory", json!({ "content": noise(20_000, 1) }))] });
     world.post_with("/batch", &[KEY], &memory).await;
-    tokio::time::advance(Duration::from_secs(31 * 24 * 3_600)).await;
+    tokio::time::advance(Duration::from_hours(31 * 24)).await;
     let second = world.post_with("/batch", &[KEY], &memory).await;
     assert_eq!((second.status, second.header("idempotent-replayed")), (200, ""), "{:#}", second.body);
     let ends = |kind: &str| {
         let items = world.items("BatchesTable");
         let own = items.into_iter().filter(|item| item["sk"]["S"].as_str().is_some_and(|sk| sk.starts_with(kind)));
-        own.map(|item| item["ttl"]["N"].as_str().and_then(|ttl| ttl.parse::<i64>().ok()).unwrap_or(0)).collect::<Vec<_>>()
+        own.map(|item| item["ttl"]["N"].as_str().and_then(|ttl| ttl.parse::<i64>().ok()).unwrap_or(0))
+            .collect::<Vec<_>>()
     };
     let head = ends("A#HEAD")[0];
     let (operations, states) = (ends("OPS#"), ends("A#STATE"));

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use crate::{accounts, balance, chunked, create, cut_off, given, meanwhile, nothing, update, version};
 
 fn raise(count: usize) -> Vec<Value> {
-    // Each adds to what it finds, so that a second effect would show.
-    let raise = |n: usize| update(&format!("u{n}"), "account", json!({ "account_id": n }), json!({ "available_balance": 11 }));
+    let raise =
+        |n: usize| update(&format!("u{n}"), "account", json!({ "account_id": n }), json!({ "available_balance": 11 }));
     (0..count).map(raise).collect()
 }
 
@@ -20,15 +20,16 @@ async fn queued(world: &World, operations: Vec<Value>, options: Value) -> (Strin
     (answer.batch_id(), world.seam.take_messages())
 }
 
+/// The status of a batch, and for each operation its status or the reason it was skipped for.
 async fn told(world: &World, id: &str) -> (String, Vec<String>) {
     let batch = world.get(&format!("/batches/{id}")).await;
     let results = world.get(&format!("/batches/{id}/results?limit=100")).await;
-    let summary = &batch.body["summary"];
-    let count = |name: &str| summary[name].as_u64().unwrap_or(0);
-    let all = count("successful") + count("failed") + count("skipped") + count("pending");
-    assert_eq!(all, count("total"), "counts sum to the total");
-    let word = |result: &Value| result["reason"].as_str().or(result["status"].as_str()).unwrap_or_default().to_owned();
-    let words = results.body["data"].as_array().into_iter().flatten().map(word).collect();
+    let counted = |name: &str| batch.body["summary"][name].as_u64().unwrap_or(0);
+    let ended = counted("successful") + counted("failed") + counted("skipped");
+    assert_eq!(ended + counted("pending"), counted("total"), "counts sum to the total");
+    let ending =
+        |result: &Value| result["reason"].as_str().or(result["status"].as_str()).unwrap_or_default().to_owned();
+    let words = results.body["data"].as_array().into_iter().flatten().map(ending).collect();
     (batch.body["status"].as_str().unwrap_or_default().to_owned(), words)
 }
 
@@ -72,7 +73,11 @@ async fn whoever_comes_second_takes_over_what_the_first_has_done() {
             assert!(world.seam.all_happened());
             assert_eq!(told(&world, &id).await, ("completed".into(), vec!["completed".into(); 7]));
             assert!((0..6).all(|n| version(&world, &format!("account#{n}")) == 2 && balance(&world, n) == "11"));
-            let artists = world.items("RecordsTable").iter().filter(|item| item["pk"]["S"].as_str().is_some_and(|pk| pk.starts_with("T#t1#artist#"))).count();
+            let artists = world
+                .items("RecordsTable")
+                .iter()
+                .filter(|item| item["pk"]["S"].as_str().is_some_and(|pk| pk.starts_with("T#t1#artist#")))
+                .count();
             assert_eq!(artists, 1, "one row is made, whatever keys both drew");
             // The result tells the row that is there.
             let results = world.get(&format!("/batches/{id}/results?limit=100")).await;
@@ -115,7 +120,10 @@ async fn an_executor_that_ends_between_chunks_is_followed_by_one_that_goes_on() 
     assert_eq!(world.deliver(&messages).await, ["m0"], "it is to be delivered again");
     world.seam.clear();
     let (status, results) = told(&world, &id).await;
-    assert_eq!((status.as_str(), results.concat()), ("processing", "completedcompletedpendingpendingpendingpending".into()));
+    assert_eq!(
+        (status.as_str(), results.concat()),
+        ("processing", "completedcompletedpendingpendingpendingpending".into())
+    );
     assert!(world.deliver(&messages).await.is_empty());
     assert_eq!(told(&world, &id).await, ("completed".into(), vec!["completed".into(); 6]));
     assert!((0..6).all(|n| version(&world, &format!("account#{n}")) == 2));
@@ -175,4 +183,50 @@ async fn a_lost_answer_of_each_commit_of_a_batch_is_made_good() {
     assert!(world.seam.all_happened());
     assert_eq!(told(&world, &id).await, ("completed".into(), vec!["completed".into(); 4]));
     assert!((0..4).all(|n| version(&world, &format!("account#{n}")) == 2));
+}
+
+/// Each commit meets as many conflicts as it may.
+fn slow(world: &World, commits: usize) {
+    for _ in 0..commits {
+        for _ in 0..8 {
+            world.seam.plan("TransactWriteItems", Fault::Conflict(vec![1]));
+        }
+        world.seam.plan("TransactWriteItems", nothing());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_takes_longer_than_a_call_is_handed_on() {
+    let world = chunked(1).await;
+    given(&world, accounts(60)).await;
+    let (id, messages) = queued(&world, raise(60), json!({ "atomic": false })).await;
+    slow(&world, 60);
+    assert!(world.deliver(&messages).await.is_empty(), "it is done with this message");
+    assert_eq!(told(&world, &id).await.0, "processing");
+    let next = world.seam.take_messages();
+    assert_eq!(next, messages, "the next one goes on");
+    assert!(world.deliver(&next).await.is_empty());
+    world.drain().await;
+    assert_eq!(told(&world, &id).await.0, "completed");
+    assert!((0..60).all(|n| version(&world, &format!("account#{n}")) == 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sync_batch_that_takes_longer_than_a_call_is_answered_and_goes_on() {
+    for (headers, most) in [(vec![], 20_000), (vec![("prefer", "wait=3")], 3_000)] {
+        let world = chunked(1).await;
+        given(&world, accounts(30)).await;
+        slow(&world, 30);
+        let before = world.app.clock().now();
+        let body = json!({ "operations": raise(30), "options": { "atomic": false } });
+        let answer = world.post_with("/batch", &headers, &body).await;
+        assert_eq!((answer.status, &answer.body["status"]), (202, &json!("processing")), "{:#}", answer.body);
+        assert_eq!(answer.body["totalItems"], 30);
+        let took = world.app.clock().now().since_ms(before);
+        assert!((most - 1_000..=most + 1_000).contains(&took), "{took} of {most} ms");
+        assert!(answer.header("batch-status").starts_with("processing;succeeded="), "{:?}", answer.headers);
+        world.drain().await;
+        assert_eq!(told(&world, &answer.batch_id()).await.0, "completed");
+        assert!((0..30).all(|n| version(&world, &format!("account#{n}")) == 2));
+    }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::{create, given, of, outcome, read};
 
 /// Text that hardly compresses: 6 random bits a character.
-fn noise(length: usize, mut seed: u64) -> String {
+pub fn noise(length: usize, mut seed: u64) -> String {
     const LETTERS: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-";
     let mut text = String::with_capacity(length);
     for _ in 0..length {

@@ -19,7 +19,9 @@ const OF_THE_GATEWAY: [&str; 3] = ["403", "429", "500"];
 fn declared(told: &Told) -> &'static Value {
     let operation = &SPEC["paths"][told.path][told.method.to_lowercase()];
     let response = operation["responses"].get(told.answer.status.to_string());
-    let response = response.unwrap_or_else(|| panic!("{} {} answered {}: {:#}", told.method, told.path, told.answer.status, told.answer.body));
+    let response = response.unwrap_or_else(|| {
+        panic!("{} {} answered {}: {:#}", told.method, told.path, told.answer.status, told.answer.body)
+    });
     resolve(response)
 }
 
@@ -42,7 +44,9 @@ fn every_header_is_declared_and_every_declared_one_is_sent() {
         let place = |name: &str| (told.method.clone(), told.path, told.answer.status, name.to_owned());
         let response = declared(told);
         declared_headers.extend(response["headers"].as_object().into_iter().flatten().map(|(name, _)| place(name)));
-        sent.extend(told.answer.headers.iter().filter(|(name, _)| !EVERYWHERE.contains(name)).map(|(name, _)| place(name)));
+        sent.extend(
+            told.answer.headers.iter().filter(|(name, _)| !EVERYWHERE.contains(name)).map(|(name, _)| place(name)),
+        );
     }
     let unsent: Vec<_> = declared_headers.difference(&sent).collect();
     let undeclared: Vec<_> = sent.difference(&declared_headers).collect();
@@ -75,7 +79,12 @@ fn every_code_an_answer_has_is_told_of_that_answer() {
 fn errors_have_two_shapes_and_the_client_chooses() {
     for told in answers().iter().filter(|told| told.answer.status >= 400) {
         let content = declared(told)["content"].as_object().unwrap();
-        assert_eq!(content.keys().collect::<Vec<_>>(), ["application/json", "application/problem+json"], "{}", told.path);
+        assert_eq!(
+            content.keys().collect::<Vec<_>>(),
+            ["application/json", "application/problem+json"],
+            "{}",
+            told.path
+        );
     }
     let shapes: BTreeSet<&str> = answers().iter().map(|told| told.answer.header("content-type")).collect();
     assert_eq!(shapes.into_iter().collect::<Vec<_>>(), ["application/json", "application/problem+json"]);

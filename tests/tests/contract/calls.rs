@@ -84,7 +84,14 @@ impl Observer {
         self.world.seam.take_calls();
     }
 
-    async fn send(&mut self, method: &str, path: &'static str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Arc<Answer> {
+    async fn send(
+        &mut self,
+        method: &str,
+        path: &'static str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Arc<Answer> {
         let mut all = vec![("x-api-key", self.key.as_str())];
         all.extend(headers);
         all.retain(|(_, value)| *value != "-");
@@ -122,13 +129,18 @@ impl Observer {
     /// Runs a batch in `function`; the results by operation id.
     async fn run(&mut self, function: Function, operations: Value, options: Value) -> Value {
         let body = json!({ "operations": operations, "options": options });
-        let headers: &[(&str, &str)] = if function == Function::Executor { &[("prefer", "respond-async")] } else { &[] };
+        let headers: &[(&str, &str)] =
+            if function == Function::Executor { &[("prefer", "respond-async")] } else { &[] };
         let answer = self.post(headers, &body).await;
         self.drain().await;
         let target = format!("/batches/{}/results?limit=100", answer.batch_id());
         let results = self.get("/batches/{batchId}/results", &target).await;
         let results = results.body["data"].as_array().unwrap_or_else(|| panic!("{:#}", answer.body)).clone();
-        results.into_iter().map(|result| (result["id"].as_str().unwrap().to_owned(), result)).collect::<serde_json::Map<_, _>>().into()
+        results
+            .into_iter()
+            .map(|result| (result["id"].as_str().unwrap().to_owned(), result))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
     }
 }
 
@@ -163,12 +175,12 @@ async fn live() -> Life {
     observer.get("/batches", "/batches").await;
     observer.fresh_key("alice", &[]).await;
     for function in [Function::Submit, Function::Executor] {
-        records(&mut observer, function).await;
+        Box::pin(records(&mut observer, function)).await;
     }
     replays(&mut observer).await;
     sweep(&mut observer).await;
     reads(&mut observer).await;
-    refusals(&mut observer).await;
+    Box::pin(refusals(&mut observer)).await;
     faults(&mut observer).await;
     observer.life
 }
@@ -179,7 +191,9 @@ async fn records(observer: &mut Observer, function: Function) {
     let atomic = json!({ "atomic": true });
     let shelf = json!({ "name": name, "room": "r", "house": "h", "town": "t" });
     let book = json!({ "shelf_id": "$ref:shelf.shelf_id", "text": {} });
-    let made = observer.run(function, json!([create("shelf", "shelf", shelf.clone()), create("book", "book", book)]), atomic.clone()).await;
+    let made = observer
+        .run(function, json!([create("shelf", "shelf", shelf.clone()), create("book", "book", book)]), atomic.clone())
+        .await;
     let shelf_id = &made["shelf"]["data"][0]["shelf_id"];
     let book_id = &made["book"]["data"][0]["book_id"];
     assert!(shelf_id.is_number() && book_id.is_string(), "{made:#}");
@@ -209,7 +223,9 @@ async fn records(observer: &mut Observer, function: Function) {
     let mixed = json!([taken, orphan, create("c", "shelf", json!({}))]);
     observer.run(function, mixed, json!({ "atomic": false, "continueOnError": true })).await;
 
-    let large: Vec<Value> = (0..3).map(|_| json!({ "entity": "book", "action": "create", "store_params": { "text": noise(60) } })).collect();
+    let large: Vec<Value> = (0..3)
+        .map(|_| json!({ "entity": "book", "action": "create", "store_params": { "text": noise(60) } }))
+        .collect();
     let large = observer.run(function, json!(large), json!({ "atomic": false })).await;
     assert_eq!(large["op_2"]["status"], "completed", "{large:#}");
 
@@ -255,6 +271,9 @@ async fn sweep(observer: &mut Observer) {
     observer.drain().await;
     let found = observer.get("/batches/{batchId}", &format!("/batches/{}", answer.batch_id())).await;
     assert_eq!(found.body["status"], "completed", "the sweep sent it again");
+    // A message that cannot be worked on comes again soon.
+    assert_eq!(observer.world.deliver(&["no message".to_owned()]).await, ["m0"]);
+    observer.note(Function::Executor);
 }
 
 async fn reads(observer: &mut Observer) {
@@ -265,9 +284,16 @@ async fn reads(observer: &mut Observer) {
     let id = observer.post(&[], &body).await.batch_id();
     let page = observer.get("/batches", "/batches?limit=2").await;
     let next = page.body["nextCursor"].as_str().unwrap().to_owned();
-    for target in [&format!("/batches?limit=2&cursor={next}"), "/batches?reference=import", "/batches?status=completed&dialect=records"] {
+    for target in [
+        &format!("/batches?limit=2&cursor={next}"),
+        "/batches?reference=import",
+        "/batches?status=completed&dialect=records",
+    ] {
         let page = observer.get("/batches", target).await;
         assert!(!page.body["data"].as_array().unwrap().is_empty(), "{target}");
+    }
+    for target in ["/batches?creator=c", "/batches?profileId=p"] {
+        observer.get("/batches", target).await;
     }
     let page = observer.get("/batches/{batchId}/results", &format!("/batches/{id}/results?limit=1")).await;
     let next = page.body["nextCursor"].as_str().unwrap();
@@ -343,8 +369,10 @@ const GETS: [(&str, &str); 4] = [
 async fn faults(observer: &mut Observer) {
     let refused = Fault::Error(400, "AccessDeniedException");
     let body = json!({ "operations": [create("a", "book", json!({}))] }).to_string();
-    for (method, path, target) in
-        GETS.iter().map(|(path, target)| ("GET", *path, *target)).chain([("POST", "/batch", "/batch"), ("POST", "/batch/plan", "/batch/plan")])
+    for (method, path, target) in GETS
+        .iter()
+        .map(|(path, target)| ("GET", *path, *target))
+        .chain([("POST", "/batch", "/batch"), ("POST", "/batch/plan", "/batch/plan")])
     {
         for accept in ["application/json", "application/problem+json"] {
             let headers = [KEY, ("accept", accept)];

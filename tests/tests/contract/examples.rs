@@ -11,8 +11,18 @@ use super::schema::{misfits, resolve};
 
 /// A field whose value is another every time.
 const VARYING: [&str; 12] = [
-    "batchId", "id", "requestId", "executionTime", "createdAt", "updatedAt", "startedAt", "completedAt", "expiresAt",
-    "created_at", "nextCursor", "instance",
+    "batchId",
+    "id",
+    "requestId",
+    "executionTime",
+    "createdAt",
+    "updatedAt",
+    "startedAt",
+    "completedAt",
+    "expiresAt",
+    "created_at",
+    "nextCursor",
+    "instance",
 ];
 
 /// `value` without what varies, its numbers in one form.
@@ -39,7 +49,6 @@ fn settle(value: &mut Value) {
     }
 }
 
-
 fn requests(path: &str) -> BTreeMap<&'static str, &'static Value> {
     let content = &SPEC["paths"][path]["post"]["requestBody"]["content"]["application/json"];
     content["examples"].as_object().unwrap().iter().map(|(name, example)| (name.as_str(), &example["value"])).collect()
@@ -60,7 +69,8 @@ fn answer_of(method: &str, path: &str, status: &str, name: Option<&str>) -> &'st
 async fn world() -> World {
     let world = World::new().await;
     let account = json!({ "account_id": 42, "available_balance": 250.75 });
-    let answer = world.run(vec![json!({ "entity": "account", "action": "create", "store_params": account })], json!({})).await;
+    let answer =
+        world.run(vec![json!({ "entity": "account", "action": "create", "store_params": account })], json!({})).await;
     assert_eq!(answer.body["success"], true, "{:#}", answer.body);
     world
 }
@@ -194,7 +204,12 @@ fn no_field_of_a_request_is_refused_that_the_contract_has() {
         let world = World::new().await;
         for name in names("BatchOptions") {
             // Each option is read: a value of a wrong type is a mistake.
-            let answer = world.run(vec![json!({ "entity": "customer", "action": "create", "store_params": { "first_name": "J" } })], json!({ &name: {} })).await;
+            let answer = world
+                .run(
+                    vec![json!({ "entity": "customer", "action": "create", "store_params": { "first_name": "J" } })],
+                    json!({ &name: {} }),
+                )
+                .await;
             let pointer = answer.body["errors"][0]["pointer"].as_str();
             assert_eq!((answer.status, pointer), (400, Some(format!("/options/{name}").as_str())), "{:#}", answer.body);
         }

@@ -40,7 +40,10 @@ fn numbers_in_schemas_are_those_of_the_code() {
         ("schemas/Verdict/properties/index/maximum".to_owned(), json!(limits::MAX_OPERATIONS - 1)),
         ("schemas/PlannedOperation/properties/index/maximum".to_owned(), json!(limits::MAX_OPERATIONS - 1)),
         ("schemas/ProblemItem/properties/operation/maximum".to_owned(), json!(limits::MAX_OPERATIONS - 1)),
-        ("schemas/BatchOperation/properties/id/pattern".to_owned(), json!(format!("^[A-Za-z0-9_]{{1,{}}}$", OperationId::MAX_LEN))),
+        (
+            "schemas/BatchOperation/properties/id/pattern".to_owned(),
+            json!(format!("^[A-Za-z0-9_]{{1,{}}}$", OperationId::MAX_LEN)),
+        ),
     ] {
         assert_eq!(*schema(&place), limit, "{place}");
     }
@@ -62,7 +65,9 @@ fn grouped(number: usize) -> String {
 /// Every number in `text` that is written with this unit.
 fn numbers_of<'a>(text: &'a str, unit: &str) -> Vec<&'a str> {
     let before = text.match_indices(unit).map(|(end, _)| &text[..end]);
-    let number = |text: &'a str| text.trim_end().rsplit(|c: char| !(c.is_ascii_digit() || matches!(c, ',' | '.'))).next().unwrap();
+    let number = |text: &'a str| {
+        text.trim_end().rsplit(|c: char| !(c.is_ascii_digit() || matches!(c, ',' | '.'))).next().unwrap()
+    };
     before.map(number).filter(|number| !number.is_empty()).collect()
 }
 
@@ -70,10 +75,18 @@ fn numbers_of<'a>(text: &'a str, unit: &str) -> Vec<&'a str> {
 fn numbers_in_words_are_those_of_the_code() {
     let text = SPEC_TEXT.split_whitespace().collect::<Vec<_>>().join(" ");
     let limits = Limits::default();
-    let megabytes = |bytes: usize| format!("{}", bytes as f64 / 1e6);
+    let megabytes =
+        |bytes: usize| format!("{}.{}", bytes / 1_000_000, bytes / 100_000 % 10).trim_end_matches(".0").to_owned();
     let seconds = |ms: i64| (ms / 1_000).to_string();
     for (unit, known) in [
-        ("bytes", vec![grouped(limits::MAX_BODY_BYTES), grouped(limits::MAX_EXPANDED_BYTES), limits::MAX_BODY_BYTES.to_string()]),
+        (
+            "bytes",
+            vec![
+                grouped(limits::MAX_BODY_BYTES),
+                grouped(limits::MAX_EXPANDED_BYTES),
+                limits::MAX_BODY_BYTES.to_string(),
+            ],
+        ),
         ("levels", vec![limits::MAX_DEPTH.to_string()]),
         ("digits", vec![batch_core::decimal::MAX_DIGITS.to_string()]),
         ("MB", vec![megabytes(limits::MAX_RESPONSE_BYTES), megabytes(limits.bytes)]),
@@ -108,9 +121,16 @@ fn times_are_nested_as_the_code_needs_them() {
     // What Lambda asks of a queue that calls a function.
     assert_eq!(queue["VisibilityTimeout"].as_i64().unwrap() * 1_000, 6 * timeout("ExecutorFunction"));
     assert_eq!(queue["RedrivePolicy"]["maxReceiveCount"], 5);
-    assert!(queue["MessageRetentionPeriod"].as_i64() < resource("BatchDeadLetterQueue")["Properties"]["MessageRetentionPeriod"].as_i64());
+    assert!(
+        queue["MessageRetentionPeriod"].as_i64()
+            < resource("BatchDeadLetterQueue")["Properties"]["MessageRetentionPeriod"].as_i64()
+    );
     for name in ["BatchQueue", "BatchDeadLetterQueue"] {
-        assert_eq!(resource(name)["Properties"]["SqsManagedSseEnabled"], true, "{name}: EventBridge cannot send under a KMS key of AWS");
+        assert_eq!(
+            resource(name)["Properties"]["SqsManagedSseEnabled"],
+            true,
+            "{name}: EventBridge cannot send under a KMS key of AWS"
+        );
     }
     let events = &resource("ExecutorFunction")["Properties"]["Events"]["Messages"]["Properties"];
     assert_eq!(events["FunctionResponseTypes"], json!(["ReportBatchItemFailures"]));

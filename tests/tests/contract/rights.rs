@@ -21,7 +21,9 @@ fn needs(call: &Call) -> Vec<(String, String, Option<&str>)> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let (operation, body) = (call.operation.as_str(), &call.body);
     match operation {
-        "SendMessage" => vec![("sqs:SendMessage".into(), text(&body["QueueUrl"]).rsplit('/').next().unwrap().into(), None)],
+        name @ ("SendMessage" | "ChangeMessageVisibility") => {
+            vec![(format!("sqs:{name}"), text(&body["QueueUrl"]).rsplit('/').next().unwrap().into(), None)]
+        }
         "BatchGetItem" => {
             let tables = body["RequestItems"].as_object().unwrap().keys();
             tables.map(|table| ("dynamodb:BatchGetItem".into(), table.clone(), None)).collect()
@@ -32,7 +34,8 @@ fn needs(call: &Call) -> Vec<(String, String, Option<&str>)> {
             .iter()
             .flat_map(|item| item.as_object().unwrap())
             .map(|(part, item)| {
-                let action = if part == "ConditionCheck" { "ConditionCheckItem".to_owned() } else { format!("{part}Item") };
+                let action =
+                    if part == "ConditionCheck" { "ConditionCheckItem".to_owned() } else { format!("{part}Item") };
                 (format!("dynamodb:{action}"), text(&item["TableName"]), Some(operation))
             })
             .collect(),
@@ -104,14 +107,20 @@ fn granted(function: &str) -> Rights {
             None => BTreeSet::new(),
             Some(condition) => {
                 let operations = &condition["ForAnyValue:StringEquals"]["dynamodb:EnclosingOperation"];
-                assert_eq!(*condition, json!({ "ForAnyValue:StringEquals": { "dynamodb:EnclosingOperation": operations } }));
+                assert_eq!(
+                    *condition,
+                    json!({ "ForAnyValue:StringEquals": { "dynamodb:EnclosingOperation": operations } })
+                );
                 list(operations).into_iter().map(|operation| operation.as_str().unwrap().to_owned()).collect()
             }
         };
         for action in list(&statement["Action"]) {
             for place in list(&statement["Resource"]).into_iter().flat_map(places) {
                 let right = (action.as_str().unwrap().to_owned(), place);
-                assert!(rights.insert(right.clone(), within.clone()).is_none(), "{function}: {right:?} is granted twice");
+                assert!(
+                    rights.insert(right.clone(), within.clone()).is_none(),
+                    "{function}: {right:?} is granted twice"
+                );
             }
         }
     }
@@ -133,11 +142,14 @@ fn each_function_may_do_exactly_what_it_does() {
 #[test]
 fn records_are_written_in_transactions_only() {
     let transaction = BTreeSet::from(["TransactWriteItems".to_owned()]);
-    let writes = ["PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "PartiQLInsert", "PartiQLUpdate", "PartiQLDelete"];
+    let writes =
+        ["PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "PartiQLInsert", "PartiQLUpdate", "PartiQLDelete"];
     for (_, name) in FUNCTIONS {
         let written: Vec<_> = granted(name)
             .into_iter()
-            .filter(|((action, place), _)| place == "RecordsTable" && writes.iter().any(|write| action.ends_with(write)))
+            .filter(|((action, place), _)| {
+                place == "RecordsTable" && writes.iter().any(|write| action.ends_with(write))
+            })
             .collect();
         assert!(written.iter().all(|(_, within)| *within == transaction), "{name}: {written:#?}");
         assert_eq!(written.is_empty(), name == "Status", "{name}");
@@ -148,7 +160,10 @@ fn records_are_written_in_transactions_only() {
 fn no_right_has_a_wildcard_but_for_all_indexes_of_a_table() {
     for (_, name) in FUNCTIONS {
         for statement in statements(name) {
-            assert!(list(&statement["Action"]).iter().all(|action| !action.as_str().unwrap().contains('*')), "{statement}");
+            assert!(
+                list(&statement["Action"]).iter().all(|action| !action.as_str().unwrap().contains('*')),
+                "{statement}"
+            );
             for arn in list(&statement["Resource"]) {
                 assert!(!arn.to_string().replace(".Arn}/index/*", "").contains('*'), "{statement}");
             }
@@ -164,20 +179,33 @@ fn each_function_has_a_role_of_its_own_and_nobody_else_may_take_it() {
         assert_eq!(properties["Role"], json!({ "GetAtt": format!("{name}Role.Arn") }));
         assert_eq!(properties.get("Policies"), None, "a policy beside the role's own");
         let trust = &resource(&format!("{name}Role"))["Properties"]["AssumeRolePolicyDocument"]["Statement"];
-        assert_eq!(*trust, json!([{ "Effect": "Allow", "Principal": { "Service": "lambda.amazonaws.com" }, "Action": "sts:AssumeRole" }]));
+        assert_eq!(
+            *trust,
+            json!([{ "Effect": "Allow", "Principal": { "Service": "lambda.amazonaws.com" }, "Action": "sts:AssumeRole" }])
+        );
         roles.insert(name);
     }
-    let all = TEMPLATE["Resources"].as_object().unwrap().values().filter(|resource| resource["Type"] == "AWS::IAM::Role");
+    let all =
+        TEMPLATE["Resources"].as_object().unwrap().values().filter(|resource| resource["Type"] == "AWS::IAM::Role");
     assert_eq!(all.count(), roles.len());
 }
 
 #[test]
 fn only_the_minute_rule_may_send_to_the_queue_from_outside() {
-    let policies: Vec<&Value> =
-        TEMPLATE["Resources"].as_object().unwrap().values().filter(|resource| resource["Type"] == "AWS::SQS::QueuePolicy").collect();
+    let policies: Vec<&Value> = TEMPLATE["Resources"]
+        .as_object()
+        .unwrap()
+        .values()
+        .filter(|resource| resource["Type"] == "AWS::SQS::QueuePolicy")
+        .collect();
     let [policy] = policies.as_slice() else { panic!("one queue policy") };
-    let [statement] = policy["Properties"]["PolicyDocument"]["Statement"].as_array().unwrap().as_slice() else { panic!("one statement") };
-    assert_eq!((&statement["Action"], &statement["Principal"]), (&json!("sqs:SendMessage"), &json!({ "Service": "events.amazonaws.com" })));
+    let [statement] = policy["Properties"]["PolicyDocument"]["Statement"].as_array().unwrap().as_slice() else {
+        panic!("one statement")
+    };
+    assert_eq!(
+        (&statement["Action"], &statement["Principal"]),
+        (&json!("sqs:SendMessage"), &json!({ "Service": "events.amazonaws.com" }))
+    );
     assert_eq!(statement["Condition"], json!({ "ArnEquals": { "aws:SourceArn": { "GetAtt": "MinuteRule.Arn" } } }));
     let rule = &resource("MinuteRule")["Properties"];
     assert_eq!((&rule["ScheduleExpression"], &rule["State"]), (&json!("rate(1 minute)"), &json!("ENABLED")));

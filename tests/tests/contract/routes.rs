@@ -13,7 +13,10 @@ use super::files::{FUNCTIONS, SPEC, TEMPLATE, name_of};
 type Routes = BTreeSet<(String, String, &'static str)>;
 
 fn declared_in_code() -> Routes {
-    ROUTES.iter().map(|(method, path, function)| ((*method).to_owned(), (*path).to_owned(), name_of(*function))).collect()
+    ROUTES
+        .iter()
+        .map(|(method, path, function)| ((*method).to_owned(), (*path).to_owned(), name_of(*function)))
+        .collect()
 }
 
 /// Every operation of the contract: method, path and itself.
@@ -35,7 +38,8 @@ fn the_contract_has_the_routes_of_the_code_and_hands_each_to_its_function() {
         // A proxy integration of a Lambda function is always called by POST.
         assert_eq!((&integration["type"], &integration["httpMethod"]), (&json!("aws_proxy"), &json!("POST")), "{path}");
         let uri = integration["uri"]["Fn::Sub"].as_str().unwrap();
-        let (_, function) = FUNCTIONS.iter().find(|(_, name)| uri.contains(&format!("${{{name}Function.Arn}}"))).unwrap();
+        let (_, function) =
+            FUNCTIONS.iter().find(|(_, name)| uri.contains(&format!("${{{name}Function.Arn}}"))).unwrap();
         assert!(uri.ends_with("/invocations"), "{uri}");
         found.insert((method, path, function));
     }

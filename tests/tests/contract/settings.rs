@@ -36,7 +36,10 @@ fn a_function_reads_what_it_is_given_and_starts_on_it() {
         assert!(given.is_subset(&read.borrow()), "{name} does not read all that it is given");
         assert_eq!(config.log_level, "value of LOG_LEVEL");
         assert_eq!(config.queue_url.is_some(), function != Function::Status);
-        assert_eq!((config.issuer.is_some(), config.cursor_key.is_some()), (function != Function::Executor, function != Function::Executor));
+        assert_eq!(
+            (config.issuer.is_some(), config.cursor_key.is_some()),
+            (function != Function::Executor, function != Function::Executor)
+        );
         assert_eq!(config.tables.records.is_empty(), function == Function::Status);
     }
 }
@@ -46,7 +49,8 @@ fn a_function_that_lacks_a_setting_names_it() {
     for (function, name) in FUNCTIONS {
         for missing in function.settings() {
             for left in [None, Some(String::new())] {
-                let read = Config::read(function, &|name| if name == *missing { left.clone() } else { Some("x".to_owned()) });
+                let read =
+                    Config::read(function, &|name| if name == *missing { left.clone() } else { Some("x".to_owned()) });
                 let error = read.expect_err(name);
                 assert_eq!((error.name, error.to_string()), (*missing, format!("setting {missing} is not set")));
             }

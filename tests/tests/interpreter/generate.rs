@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
-use crate::batch::{Action, Batch, Cond, Meta, Op, Piece, Ref, Val};
-use crate::interpret::{Key, Tables, is_removed};
+use crate::batch::{Action, Batch, Cond, Meta, Op, Val};
+use crate::interpret::Tables;
 use crate::schema::{ENTITIES, Entity, Field, KeyKind, Kind, Server};
 
 /// Some rows to begin with.
@@ -13,7 +13,16 @@ pub fn beginning() -> Batch {
     let mut create = |entity: &str, store: Vec<(&'static str, Value)>| {
         let store = store.into_iter().map(|(name, value)| (name, Val::Known(value))).collect();
         let (entity, query, meta) = (crate::schema::entity(entity), Vec::new(), Meta::default());
-        ops.push(Op { id: None, entity, action: Action::Create, store, query, meta, depends_on: Vec::new(), bad: None });
+        ops.push(Op {
+            id: None,
+            entity,
+            action: Action::Create,
+            store,
+            query,
+            meta,
+            depends_on: Vec::new(),
+            bad: None,
+        });
     };
     create("node", vec![("node_id", json!("n0")), ("label", json!("l0")), ("rank", json!(1))]);
     create("node", vec![("node_id", json!("n1")), ("rank", json!(2)), ("parent_id", json!("n0"))]);
@@ -27,21 +36,23 @@ pub fn beginning() -> Batch {
     Batch { ops, atomic: false, continue_on_error: false }
 }
 
-struct Tape<'a>(std::slice::Iter<'a, u8>);
+/// Decisions to come.
+pub struct Tape<'a>(std::slice::Iter<'a, u8>);
 
 impl Tape<'_> {
     /// A number below `n`.
-    fn below(&mut self, n: usize) -> usize {
+    pub fn below(&mut self, n: usize) -> usize {
         self.0.next().map_or(0, |byte| usize::from(*byte)) % n.max(1)
     }
 
     /// True `times` in 100.
-    fn sometimes(&mut self, times: usize) -> bool {
+    pub fn sometimes(&mut self, times: usize) -> bool {
         // The least bytes say no.
         self.0.next().map_or(0, |byte| usize::from(*byte)) * 100 >= (100 - times) * 256
     }
 
-    fn of<'t, T>(&mut self, choices: &'t [T]) -> &'t T {
+    /// One of `choices`.
+    pub fn of<'t, T>(&mut self, choices: &'t [T]) -> &'t T {
         &choices[self.below(choices.len())]
     }
 }
@@ -60,14 +71,17 @@ pub fn batch(tables: &Tables, options: u8, tapes: &[Vec<u8>]) -> Batch {
         ops[*index] = Some(op);
     }
     let ops = ops.into_iter().map(|op| op.expect("every operation is made")).collect();
-    Batch { ops, atomic: options & 1 == 0, continue_on_error: options % 3 != 0 }
+    Batch { ops, atomic: options & 1 == 0, continue_on_error: !options.is_multiple_of(3) }
 }
 
-struct Maker<'a, 't> {
-    tables: &'a Tables,
-    before: Vec<usize>,
-    ops: &'a [Option<Op>],
-    tape: &'a mut Tape<'t>,
+/// Makes one operation.
+pub struct Maker<'a, 't> {
+    pub tables: &'a Tables,
+    /// What it may refer to.
+    pub before: Vec<usize>,
+    /// Those made so far.
+    pub ops: &'a [Option<Op>],
+    pub tape: &'a mut Tape<'t>,
     index: usize,
 }
 
@@ -108,20 +122,20 @@ impl Maker<'_, '_> {
             op.depends_on.push(*self.tape.of(&self.before));
         }
         if self.tape.0.clone().next().is_some_and(|byte| *byte >= 254) {
-            op.bad = self.bad(action);
+            op.bad = Some(self.bad(action));
         }
         op
     }
 
-    fn bad(&mut self, action: Action) -> Option<&'static str> {
+    fn bad(&mut self, action: Action) -> &'static str {
         self.tape.below(1);
         let anyhow = ["UNKNOWN_DEPENDENCY", "UNKNOWN_ACTION", "UNKNOWN_ENTITY"];
         let writes = ["READ_ONLY", "UNKNOWN_FIELD", "INVALID_VALUE"];
-        Some(match (self.tape.below(7), action) {
+        match (self.tape.below(7), action) {
             (at @ 0..3, Action::Create | Action::Update) => writes[at],
             (3, Action::Update | Action::Delete) => "PRIMARY_KEY_REQUIRED",
             (at, _) => anyhow[at % 3],
-        })
+        }
     }
 
     /// `store_params` of a create or an update.
@@ -151,7 +165,9 @@ impl Maker<'_, '_> {
     /// The key, and now and then another condition.
     fn named(&mut self, entity: &'static Entity) -> Vec<Cond> {
         let key = entity.field(entity.key);
-        let mut all = vec![Cond { field: entity.key, op: "", operands: vec![self.value(entity, key, false)] }];
+        let value = self.value(entity, key, false);
+        let value = if self.tape.sometimes(10) { self.null().map_or(value, Val::Whole) } else { value };
+        let mut all = vec![Cond { field: entity.key, op: "", operands: vec![value] }];
         if self.tape.sometimes(20) {
             all.extend(self.condition(entity));
         }
@@ -211,7 +227,8 @@ impl Maker<'_, '_> {
             3 | 4 if entity.fields.iter().any(|field| field.slot.is_some()) => {
                 let indexed: Vec<&Field> = entity.fields.iter().filter(|field| field.slot.is_some()).collect();
                 let field = *self.tape.of(&indexed);
-                let value = match self.value(entity, field, false) {
+                let null = if self.tape.sometimes(10) { self.null() } else { None };
+                let value = match null.map_or_else(|| self.value(entity, field, false), Val::Whole) {
                     Val::Known(Value::Null) => self.plain(entity, field, false),
                     value => value,
                 };
@@ -239,101 +256,14 @@ impl Maker<'_, '_> {
         }
         op.meta.offset = self.tape.sometimes(15).then(|| self.tape.below(3));
         op.meta.count = self.tape.sometimes(20);
-        if self.tape.sometimes(15) {
-            op.meta.properties = Some(vec![entity.key, *self.tape.of(&["*_id", "version", "n*"])]);
-            if op.entity.name == "item" || op.entity.name == "flag" {
-                op.meta.properties = Some(vec![entity.key]);
-            }
+        if self.tape.sometimes(20) {
+            let more: &[&str] = match entity.name {
+                "node" => &["*_id", "n*", "above:*", "below:*", "below:node_id", "above:?a*"],
+                "page" => &["*_id", "version"],
+                _ => &["*_id", "n*"],
+            };
+            op.meta.properties = Some(vec![entity.key, *self.tape.of(more)]);
         }
         op.meta.underscored = self.tape.sometimes(20);
-    }
-
-    /// A value for the field: mostly known, else null or out of another operation.
-    fn value(&mut self, entity: &'static Entity, field: &'static Field, fresh: bool) -> Val {
-        let wanted = if field.name == entity.key { Some(entity.name) } else { field.parent };
-        let often = if fresh { 5 } else { 30 };
-        if self.tape.sometimes(often) {
-            if let Some(reference) = self.reference(field.kind, wanted) {
-                let texts = field.kind == Kind::Text && wanted.is_none() && self.tape.sometimes(40);
-                return if texts { self.text(reference) } else { Val::Whole(reference) };
-            }
-        }
-        if field.nullable && self.tape.sometimes(15) {
-            return Val::Known(Value::Null);
-        }
-        self.plain(entity, field, fresh)
-    }
-
-    fn text(&mut self, reference: Ref) -> Val {
-        // A bare reference ends where something stands that no path has.
-        let after = *self.tape.of(&["!", " and ", ". So", "-"]);
-        let mut pieces = vec![Piece::Text("is ".into()), Piece::Ref(reference.clone()), Piece::Text(after.into())];
-        if self.tape.sometimes(30) {
-            pieces.push(Piece::Ref(Ref { braced: true, ..reference }));
-            pieces.push(Piece::Text("_id".into()));
-        }
-        Val::Text(pieces)
-    }
-
-    /// A known value out of a small choice, so that operations meet; keys mostly of rows that are there, or `fresh`.
-    fn plain(&mut self, entity: &'static Entity, field: &'static Field, fresh: bool) -> Val {
-        let of = if field.name == entity.key { Some(entity.name) } else { field.parent };
-        let n = self.tape.below(6);
-        if let Some(of) = of {
-            let there = |key: &&Key| key.0 == of && !is_removed(crate::schema::entity(of), &self.tables.rows[*key]);
-            let there: Vec<&str> = self.tables.rows.keys().filter(there).map(|key| key.1.as_str()).collect();
-            let id = match of {
-                "node" => format!("n{n}"),
-                "page" => format!("p{n}"),
-                "flag" => format!("{}", n + 1),
-                _ => "999999".to_owned(),
-            };
-            let id = match (fresh, there.is_empty()) {
-                (true, false) if there.contains(&id.as_str()) && self.tape.sometimes(70) => format!("{id}{}", self.tape.below(10)),
-                (false, false) if !self.tape.sometimes(15) => (*self.tape.of(&there)).to_owned(),
-                _ => id,
-            };
-            let text = field.kind == Kind::Text;
-            return Val::Known(if text { json!(id) } else { json!(id.parse::<i64>().expect("an integer key")) });
-        }
-        let value = match field.kind {
-            _ if field.server == Some(Server::Version) => json!(1 + self.tape.below(3)),
-            Kind::Integer => json!(n),
-            Kind::Number => [json!(0.5), json!(1), json!(10.25), json!(-3), json!(7), json!(0)][n].clone(),
-            Kind::Flag => json!(n == 0),
-            Kind::Text if n == 5 && self.tape.sometimes(30) => json!("$ref:o0.label"),
-            Kind::Text => json!(format!("l{}", n + 6 * self.tape.below(2))),
-        };
-        Val::Known(value)
-    }
-
-    /// A reference to an operation before, where there is one; mostly to a value of that kind, or to a key of the entity.
-    fn reference(&mut self, kind: Kind, wanted: Option<&str>) -> Option<Ref> {
-        let certain = |index: &&usize| {
-            let op = self.ops[**index].as_ref().expect("made before");
-            let meta = &op.meta;
-            let keyed = op.query.first().is_some_and(|cond| cond.field == op.entity.key && cond.op.is_empty());
-            let of_manual_key = op.entity.key_kind == KeyKind::Manual;
-            let fits = wanted.is_none_or(|wanted| op.entity.name == wanted);
-            let records = op.action != Action::Read || keyed || meta.count || (!meta.sort.is_empty() && of_manual_key);
-            records && fits && op.bad.is_none()
-        };
-        let candidates: Vec<usize> = self.before.iter().filter(certain).copied().collect();
-        if candidates.is_empty() {
-            return None;
-        }
-        let op = *self.tape.of(&candidates);
-        let other = self.ops[op].as_ref().expect("made before");
-        let fitting: Vec<&Field> = other.entity.fields.iter().filter(|field| field.kind == kind).collect();
-        let field = if other.action == Action::Read && other.meta.count {
-            "count"
-        } else if wanted.is_some() && !self.tape.sometimes(20) {
-            other.entity.key
-        } else if fitting.is_empty() || self.tape.sometimes(10) {
-            self.tape.of(other.entity.fields).name
-        } else {
-            self.tape.of(&fitting).name
-        };
-        Some(Ref { op, field: field.to_owned(), indexed: self.tape.sometimes(25), braced: self.tape.sometimes(40) })
     }
 }

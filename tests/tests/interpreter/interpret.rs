@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use crate::batch::{Action, Batch, Cond, Op, Piece, Ref, Val, text_of};
-use crate::schema::{Entity, Field, KeyKind, Kind, Server, entity};
+use crate::schema::{Entity, Field, KeyKind, Server, entity};
+use crate::values::{compare, fits, holds, like, typed};
 
 pub type Row = Map<String, Value>;
 /// Entity and the text of the primary key.
@@ -233,22 +234,36 @@ impl Step<'_> {
             });
         }
         let (offset, most) = (meta.offset.unwrap_or(0), usize::try_from(limit.unwrap_or(50)).expect("small"));
-        let kept = |name: &str| {
-            let fits = |pattern: &&str| like(pattern, name);
-            meta.properties
-                .as_ref()
-                .is_none_or(|patterns| patterns.is_empty() || patterns.iter().any(|pattern| fits(&pattern)))
-        };
-        let tell = |row: &Row| {
-            let fields = row.iter().filter(|(name, _)| kept(name));
-            Value::Object(fields.map(|(name, value)| (name.clone(), value.clone())).collect())
-        };
+        let tell = |row: &Row| self.shown(row, meta.properties.as_deref().unwrap_or_default());
         let all: Vec<Value> = rows.iter().map(|row| tell(row)).collect();
         if meta.sort.is_empty() && all.len() > 1 {
             let count = all.len().saturating_sub(offset).min(most);
             return Ok(Data::Any(count, all));
         }
         Ok(Data::Exactly(all.into_iter().skip(offset).take(most).collect()))
+    }
+
+    /// A row with the fields and relations that `properties` name; of the test's entities only nodes have relations.
+    fn shown(&self, row: &Row, properties: &[&str]) -> Value {
+        let (relations, patterns): (Vec<&str>, Vec<&str>) =
+            properties.iter().partition(|pattern| pattern.contains(':'));
+        let kept = |name: &str| patterns.is_empty() || patterns.iter().any(|pattern| like(pattern, name));
+        let fields = row.iter().filter(|(name, _)| kept(name));
+        let mut shown: Row = fields.map(|(name, value)| (name.clone(), value.clone())).collect();
+        for relation in relations {
+            let (name, pattern) = relation.split_once(':').expect("a relation");
+            let nodes = self.tables.rows.iter().filter(|(key, _)| key.0 == "node").map(|(_, node)| node);
+            let mut nodes = nodes.filter(|node| {
+                let (here, there) = if name == "above" { ("parent_id", "node_id") } else { ("node_id", "parent_id") };
+                row.get(here).is_some_and(|id| !id.is_null() && node.get(there) == Some(id))
+            });
+            let related = match name {
+                "above" => nodes.next().map_or(Value::Null, |node| self.shown(node, &[pattern])),
+                _ => nodes.map(|node| self.shown(node, &[pattern])).collect(),
+            };
+            shown.insert(name.to_owned(), related);
+        }
+        Value::Object(shown)
     }
 
     /// The row that update and delete are about.
@@ -353,82 +368,5 @@ impl Step<'_> {
         let made = 1_000_000 + self.tables.made;
         let unknown = if name == "item_id" { json!(made) } else { json!(format!("unknown {made}")) };
         self.told.as_ref().and_then(|told| told.get(name)).cloned().unwrap_or(unknown)
-    }
-}
-
-fn fits(field: &Field, value: &Value) -> bool {
-    match (field.kind, value) {
-        (_, Value::Null) => field.nullable,
-        (Kind::Text, Value::String(text)) => text.chars().count() <= field.max,
-        (Kind::Integer, Value::Number(number)) => number.as_i64().is_some(),
-        (Kind::Number, Value::Number(_)) | (Kind::Flag, Value::Bool(_)) => true,
-        _ => false,
-    }
-}
-
-/// `value` as a value of that type, which text may stand for.
-fn typed(kind: Kind, value: Value) -> Option<Value> {
-    let read = |text: &str| match kind {
-        Kind::Text => Some(json!(text)),
-        Kind::Integer => text.parse::<i64>().ok().map(|number| json!(number)),
-        Kind::Number => text.parse::<f64>().ok().map(|_| text.parse().map(Value::Number).expect("a number")),
-        Kind::Flag => text.parse::<bool>().ok().map(|flag| json!(flag)),
-    };
-    match (&value, kind) {
-        (Value::Null, _) | (Value::Number(_), Kind::Number) | (Value::Bool(_), Kind::Flag) => Some(value),
-        (Value::Number(number), Kind::Integer) => number.as_i64().map(|_| value.clone()),
-        (Value::String(text), _) => read(text),
-        _ => None,
-    }
-}
-
-fn holds(cond: &Cond, operands: &[Value], row: &Row) -> bool {
-    let value = row.get(cond.field).unwrap_or(&Value::Null);
-    let order = |operand: &Value| (!value.is_null() && !operand.is_null()).then(|| compare(value, operand));
-    let first = &operands[0];
-    let equal = |operand: &Value| compare(value, operand).is_eq();
-    let between = || order(first).is_some_and(|o| o.is_ge()) && order(&operands[1]).is_some_and(|o| o.is_le());
-    let matches = || value.as_str().zip(first.as_str()).is_some_and(|(text, pattern)| like(pattern, text));
-    match cond.op {
-        "" | "eq" => equal(first),
-        "ne" => !equal(first),
-        "in" => operands.iter().any(equal),
-        "not-in" => !operands.iter().any(equal),
-        "lt" => order(first).is_some_and(|o| o.is_lt()),
-        "le" => order(first).is_some_and(|o| o.is_le()),
-        "gt" => order(first).is_some_and(|o| o.is_gt()),
-        "ge" => order(first).is_some_and(|o| o.is_ge()),
-        "between" => between(),
-        "not-between" => !between(),
-        "like" => matches(),
-        "not-like" => !matches(),
-        other => panic!("no operator {other}"),
-    }
-}
-
-/// Null first, then false and true, numbers by value, texts by code points.
-pub fn compare(a: &Value, b: &Value) -> std::cmp::Ordering {
-    let rank = |value: &Value| match value {
-        Value::Null => 0,
-        Value::Bool(_) => 1,
-        Value::Number(_) => 2,
-        _ => 3,
-    };
-    match (a, b) {
-        (Value::Number(a), Value::Number(b)) => a.as_f64().partial_cmp(&b.as_f64()).expect("ordered numbers"),
-        (Value::String(a), Value::String(b)) => a.cmp(b),
-        (Value::Bool(a), Value::Bool(b)) => a.cmp(b),
-        _ => rank(a).cmp(&rank(b)),
-    }
-}
-
-/// `*` is any text, `?` one character.
-fn like(pattern: &str, text: &str) -> bool {
-    let mut rest = text.chars();
-    match pattern.chars().next() {
-        None => text.is_empty(),
-        Some('*') => (0..=text.len()).any(|at| text.is_char_boundary(at) && like(&pattern[1..], &text[at..])),
-        Some('?') => rest.next().is_some() && like(&pattern[1..], rest.as_str()),
-        Some(wanted) => rest.next() == Some(wanted) && like(&pattern[wanted.len_utf8()..], rest.as_str()),
     }
 }

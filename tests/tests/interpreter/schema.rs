@@ -17,6 +17,13 @@ components:
         touched_at: {type: string, format: date-time, x-inject: timestamp, x-inject-on: write}
         owner: {type: string, x-inject: 'claim:sub'}
         version: {type: integer}
+        above:
+          $ref: '#/components/schemas/node'
+          x-af-parent-property: parent_id
+        below:
+          type: array
+          items: {$ref: '#/components/schemas/node'}
+          x-af-child-property: parent_id
     item:
       type: object
       required: [node_id]

@@ -14,7 +14,7 @@ use crate::plan::Plan;
 use crate::plan::item_bytes;
 use crate::plan::{Key, RowKey};
 use crate::runtime::{Clock, Entropy, Timestamp};
-use crate::store::{Commit, Committing, Contents, Fault, Refusal, Store, TenantKey};
+use crate::store::{AtOnce, Commit, Committing, Contents, Fault, Refusal, Store, TenantKey};
 
 /// Everything one execution of a batch works with.
 #[derive(Debug)]
@@ -76,8 +76,9 @@ pub async fn run(run: &Run<'_>, state: Option<State>, contents: Contents) -> Res
         rounds: 0,
         most: run.limits.chunk_operations,
         at_once: false,
+        over: false,
     };
-    while !session.stands() && run.clock.now() < run.until {
+    while !session.stands() && !session.over && run.clock.now() < run.until {
         session.store = run.store.until(run.until.min(session.deadline()));
         if run.clock.now() < session.deadline() {
             let steps = session.evaluate().await?;
@@ -113,6 +114,8 @@ struct Session<'a> {
     most: usize,
     /// Whether all that was read was read as of one moment.
     at_once: bool,
+    /// Whether the time of this run is over.
+    over: bool,
 }
 
 /// Whether to go on with the steps at hand or to evaluate again.
@@ -195,11 +198,14 @@ impl Session<'_> {
             if !self.at_once {
                 break;
             }
-            if let Some(found) = store.rows_at_once(&self.keys, &rows).await? {
-                self.snapshot.rows.extend(found);
-                return Ok(());
+            match store.rows_at_once(&self.keys, &rows).await? {
+                AtOnce::Read(found) => {
+                    self.snapshot.rows.extend(found);
+                    return Ok(());
+                }
+                AtOnce::Busy => self.at_once = store.pause(round).await,
+                AtOnce::TooMuch => self.at_once = false,
             }
-            self.at_once = store.pause(round).await;
         }
         self.at_once = false;
         if !rows.is_empty() {
@@ -312,8 +318,9 @@ impl Session<'_> {
             }
             Commit::Busy(keys) => {
                 self.most = (steps.len() / 2).max(1);
-                if self.contended(steps, &keys).await {
-                    self.store.pause(self.rounds).await;
+                // Without time to wait there is none to try again in: the next run does.
+                if self.contended(steps, &keys).await && !self.store.pause(self.rounds).await {
+                    self.over = true;
                 }
                 Ok(Next::Replan)
             }

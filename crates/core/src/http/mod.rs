@@ -41,6 +41,17 @@ impl Request {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
+    /// The value of a credential's header; two that differ are a conflict. One that is no text is kept as a text that
+    /// is no credential, so that it is not taken for absent.
+    fn one(&self, name: &str) -> Result<Option<&str>, CredentialError> {
+        let mut values = self.headers.get_all(name).iter();
+        let Some(first) = values.next() else { return Ok(None) };
+        if values.any(|other| other != first) {
+            return Err(CredentialError::Conflicting);
+        }
+        Ok(Some(first.to_str().unwrap_or("?")))
+    }
+
     /// The last value of a query parameter.
     fn parameter(&self, name: &str) -> Option<&str> {
         self.query.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
@@ -51,7 +62,7 @@ impl Request {
 pub async fn handle(app: &App, function: Function, request: &Request) -> Response {
     let begun = app.clock().now();
     let reply = match Route::find(&request.method, &request.path) {
-        Some(route) if route.function() == function => dispatch(app, route, request).await,
+        Some(route) if route.function() == function => Box::pin(dispatch(app, route, request)).await,
         _ => {
             let message = format!("there is no route {} {}", shorten(&request.method), shorten(&request.path));
             Reply::error(Code::RouteNotFound, message)
@@ -97,15 +108,15 @@ async fn dispatch(app: &App, route: Route, request: &Request) -> Reply {
 async fn authenticate(app: &App, request: &Request) -> Result<Caller, Reply> {
     let unauthenticated =
         |message: &str| Reply::error(Code::Unauthenticated, message).header("WWW-Authenticate", "Bearer");
-    let credential = Credential::from_headers(request.header("authorization"), request.header("x-api-key"));
+    let headers = request.one("authorization").and_then(|bearer| Ok((bearer, request.one("x-api-key")?)));
+    let credential = headers.and_then(|(bearer, key)| Credential::from_headers(bearer, key));
     let credential = credential.map_err(|error| match error {
         CredentialError::Missing => {
             unauthenticated("send a credential: Authorization: Bearer <token or API key>, or X-API-Key: <API key>")
         }
-        CredentialError::Conflicting => Reply::error(
-            Code::ConflictingCredentials,
-            "Authorization and X-API-Key hold different credentials; send one of them",
-        ),
+        CredentialError::Conflicting => {
+            Reply::error(Code::ConflictingCredentials, "the headers hold different credentials; send one of them")
+        }
         CredentialError::Malformed => {
             unauthenticated("the credential is not well formed: send Authorization: Bearer <token or API key>")
         }

@@ -141,6 +141,12 @@ pub(super) async fn batches(app: &App, caller: &Caller, request: &Request) -> Re
         (None, Some(profile)) => Some(Party::Profile(profile.to_owned())),
         (Some(_), Some(_)) => return wrong("creator", "and profileId are two listings; ask for one of them"),
     };
+    for parameter in ["reference", "creator", "profileId"] {
+        let length = request.parameter(parameter).map_or(1, |value| value.chars().count());
+        if !(1..=limits::MAX_REFERENCE).contains(&length) {
+            return wrong(parameter, &format!("must have 1 to {} characters", limits::MAX_REFERENCE));
+        }
+    }
     let reference = request.parameter("reference").map(str::to_owned);
     let mut filter = Filter { reference, party, ..Filter::default() };
     if let Some(word) = request.parameter("status") {

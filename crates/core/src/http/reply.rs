@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::Request;
 use crate::dialect::native;
+use crate::limits::MAX_PROBLEMS;
 use crate::operation::{Code, Problem};
 use crate::store::Fault;
 use crate::submit::{Refusal, Rejection};
@@ -61,9 +62,10 @@ impl Reply {
         self
     }
 
-    /// With the problems of the error.
+    /// With the problems of the error, as many as are told.
     #[must_use]
-    pub fn problems(mut self, given: Vec<Problem>) -> Self {
+    pub fn problems(mut self, mut given: Vec<Problem>) -> Self {
+        given.truncate(MAX_PROBLEMS);
         if let Content::Error { problems, .. } = &mut self.content {
             *problems = given;
         }

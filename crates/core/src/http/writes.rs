@@ -10,7 +10,7 @@ use crate::batch::{BatchId, Dialect, Status};
 use crate::dialect::records::{self, Room};
 use crate::dialect::{native, preview};
 use crate::lifecycle::{self, Act};
-use crate::limits::{MAX_IDEMPOTENCY_KEY, MAX_RESPONSE_BYTES};
+use crate::limits::{MAX_IDEMPOTENCY_KEY, MAX_PROBLEMS, MAX_RESPONSE_BYTES};
 use crate::operation::Code;
 use crate::submit::{self, Preference, Submission, Submitted, Told};
 
@@ -24,7 +24,8 @@ pub(super) async fn submit(app: &App, caller: &Caller, request: &Request) -> Rep
         Err(reply) => return reply,
     };
     if read.validate_only && read.countable {
-        let problems = submit::problems(app, &read);
+        let mut problems = submit::problems(app, &read);
+        problems.truncate(MAX_PROBLEMS);
         return Reply::told(200, records::validation(&read.drafts, &problems));
     }
     let preference = prefer::read(&request.headers);
@@ -52,7 +53,8 @@ pub(super) fn plan(app: &App, caller: &Caller, request: &Request) -> Reply {
         let message = "a plan needs operations: a list of 1 to 100 objects";
         return Reply::error(Code::BatchValidation, message).problems(read.problems);
     }
-    let problems = submit::problems(app, &read);
+    let mut problems = submit::problems(app, &read);
+    problems.truncate(MAX_PROBLEMS);
     Reply::told(200, preview::plan(app.model(), app.limits(), caller, read, &problems))
 }
 

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::entity::{Entity, Field, KeyKind};
 use super::error::hint;
 use super::schema::{Finding, pointer};
+use crate::limits::MAX_VIOLATIONS;
 
 /// A part of a row that does not fit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +80,9 @@ impl Entity {
     ) -> Vec<Violation> {
         let mut violations = Vec::new();
         for (name, value) in row {
+            if violations.len() >= MAX_VIOLATIONS {
+                break;
+            }
             let at = pointer("", name);
             let Some(field) = self.field(name) else {
                 let message = self.unknown(name);

@@ -6,6 +6,8 @@ use super::Model;
 use super::entity::Entity;
 use super::error::hint;
 use super::glob::Glob;
+use crate::json::clip;
+use crate::limits::MAX_SHOWN;
 
 /// Most patterns of one read.
 const MAX_PATTERNS: usize = 100;
@@ -60,7 +62,8 @@ impl Projection {
 
     fn expand(&mut self, model: &Model, entity: &Entity, name: &str, pattern: &str) -> Result<(), String> {
         let Some(relation) = entity.relation(name) else {
-            let hint = hint(name, entity.relations.iter().map(|relation| relation.name.as_str()));
+            let name = clip(name, MAX_SHOWN);
+            let hint = hint(&name, entity.relations.iter().map(|relation| relation.name.as_str()));
             return Err(format!("{} has no relation {name:?}{hint}", entity.name));
         };
         let other = model.entity(relation.kind.entity()).ok_or("the relation leads nowhere")?;
@@ -101,11 +104,12 @@ fn split(text: &str) -> impl Iterator<Item = &str> {
 
 fn read_pattern(entity: &Entity, text: &str) -> Result<Glob, String> {
     if text.contains(':') {
-        return Err(format!("{text:?}: relations of a relation are not loaded"));
+        return Err(format!("{:?}: relations of a relation are not loaded", clip(text, MAX_SHOWN)));
     }
     let pattern = Glob::new(text)?;
     if !pattern.is_open() && entity.field(text).is_none() {
-        let hint = hint(text, entity.fields().iter().map(|field| field.name.as_str()));
+        let text = clip(text, MAX_SHOWN);
+        let hint = hint(&text, entity.fields().iter().map(|field| field.name.as_str()));
         return Err(format!("{} has no field {text:?}{hint}", entity.name));
     }
     Ok(pattern)

@@ -6,6 +6,8 @@ use serde_json::{Map, Value};
 
 use super::entity::Entity;
 use super::error::hint;
+use crate::json::clip;
+use crate::limits::MAX_SHOWN;
 
 /// Orders rows by some of their fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +37,8 @@ impl Sort {
                 None => (part.trim(), "asc"),
             };
             let Some(field) = entity.field(name) else {
-                let hint = hint(name, entity.fields().iter().map(|field| field.name.as_str()));
+                let name = clip(name, MAX_SHOWN);
+                let hint = hint(&name, entity.fields().iter().map(|field| field.name.as_str()));
                 return Err(format!("{} has no field {name:?} to sort by{hint}", entity.name));
             };
             if !field.kind.is_scalar() {
@@ -47,7 +50,10 @@ impl Sort {
             let descending = match direction {
                 "asc" => false,
                 "desc" => true,
-                _ => return Err(format!("{direction:?} is no direction; wanted is asc or desc")),
+                _ => {
+                    let direction = clip(direction, MAX_SHOWN);
+                    return Err(format!("{direction:?} is no direction; wanted is asc or desc"));
+                }
             };
             keys.push(SortKey { field: name.to_owned(), descending });
         }

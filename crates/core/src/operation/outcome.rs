@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Code;
+use crate::json::clip;
+use crate::limits::MAX_POINTER;
 
 /// The end of one operation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -78,7 +80,7 @@ impl Failure {
     /// The same, blaming one place of the operation.
     #[must_use]
     pub fn at(mut self, pointer: impl Into<String>) -> Self {
-        self.pointer = Some(pointer.into());
+        self.pointer = Some(clip(&pointer.into(), MAX_POINTER));
         self
     }
 }

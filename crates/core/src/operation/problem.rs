@@ -1,7 +1,8 @@
 //! What is wrong with a request, found before anything ran.
 
 use super::{Action, Code, Operation, OperationId};
-use crate::json::Object;
+use crate::json::{Object, clip};
+use crate::limits::MAX_POINTER;
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub struct Problem {
 impl Problem {
     /// A problem of the request as a whole.
     pub fn new(pointer: impl Into<String>, code: Code, message: impl Into<String>) -> Self {
-        Self { pointer: pointer.into(), operation: None, code, message: message.into() }
+        Self { pointer: clip(&pointer.into(), MAX_POINTER), operation: None, code, message: message.into() }
     }
 }
 
@@ -38,15 +39,15 @@ pub struct Draft {
     pub query: Object,
     /// How to answer.
     pub metadata: Object,
-    /// As listed, without repeats.
-    pub depends_on: Vec<String>,
+    /// As listed, without repeats, each with its place in the list.
+    pub depends_on: Vec<(usize, String)>,
 }
 
 impl Draft {
     /// A problem at `pointer` inside this operation, which is the one at `index`.
     pub fn problem(&self, index: usize, pointer: &str, code: Code, message: impl Into<String>) -> Problem {
         Problem {
-            pointer: format!("/operations/{index}{pointer}"),
+            pointer: clip(&format!("/operations/{index}{pointer}"), MAX_POINTER),
             operation: Some((index, self.id.clone())),
             code,
             message: message.into(),
@@ -62,7 +63,7 @@ impl Draft {
             store: self.store,
             query: self.query,
             metadata: self.metadata,
-            depends_on: self.depends_on.iter().map(|id| OperationId::parse(id)).collect::<Option<_>>()?,
+            depends_on: self.depends_on.iter().map(|(_, id)| OperationId::parse(id)).collect::<Option<_>>()?,
         })
     }
 }

@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::graph::Graph;
 use super::reference::{Template, collect, contains_reference};
 use super::{ReadOptions, route};
-use crate::json::{Object, child};
-use crate::limits::MAX_REFERENCES_PER_OPERATION;
+use crate::json::{Object, child, clip};
+use crate::limits::{MAX_REFERENCES_PER_OPERATION, MAX_SHOWN, MAX_VIOLATIONS};
 use crate::model::query::Condition;
 use crate::model::{Entity, Model, ViolationCode};
 use crate::operation::{Action, Code, Draft, Failure, Problem};
@@ -51,7 +51,7 @@ fn dependencies(
     edges: &mut Vec<(usize, usize)>,
     problems: &mut Vec<Problem>,
 ) {
-    for (place, id) in draft.depends_on.iter().enumerate() {
+    for (place, id) in &draft.depends_on {
         let pointer = format!("/depends_on/{place}");
         match by_id.get(id.as_str()) {
             None => {
@@ -162,7 +162,7 @@ fn parameters(index: usize, draft: &Draft, model: &Model, problems: &mut Vec<Pro
 fn conditions(index: usize, draft: &Draft, entity: &Entity, problems: &mut Vec<Problem>) -> Vec<Condition> {
     let mut conditions = Vec::new();
     let query = unescaped(&draft.query);
-    for (name, value) in &query {
+    for (name, value) in query.iter().take(MAX_VIOLATIONS) {
         let pointer = child("/query_params", name);
         let Some(field) = entity.field(name) else {
             let message = format!("{} has no field {:?}", entity.name, shorten(name));
@@ -251,7 +251,7 @@ fn unescape(value: &Value) -> Value {
 
 /// Enough of a client's text for a message.
 fn shorten(text: &str) -> String {
-    text.chars().take(64).collect()
+    clip(text, MAX_SHOWN)
 }
 
 impl From<ViolationCode> for Code {

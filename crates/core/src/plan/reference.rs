@@ -17,8 +17,8 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::json::push_token;
-use crate::limits::MAX_REFERENCES_PER_OPERATION;
+use crate::json::{clip, push_token};
+use crate::limits::{MAX_POINTER, MAX_REFERENCES_PER_OPERATION};
 
 pub use resolve::{Budget, Kind, Lookup, Origin, Outcome, Resolved, Unresolved, resolve, resolve_text};
 
@@ -26,8 +26,6 @@ pub use resolve::{Budget, Kind, Lookup, Origin, Outcome, Resolved, Unresolved, r
 const MAX_OPERATION_ID: usize = 64;
 /// Characters of a client's own text repeated in a message.
 const MAX_SHOWN: usize = 128;
-/// Characters of a pointer that is reported once per reference.
-const MAX_POINTER: usize = 1_024;
 
 /// A string, read: text and references, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -313,13 +311,5 @@ impl fmt::Display for Problem {
         };
         write!(f, "{what}: write `$ref:operation.field`, or `${{ref:operation.field}}` before more text; ")?;
         f.write_str("for the characters themselves double the `$`")
-    }
-}
-
-/// The first `most` characters of `text`, with `…` where something is left out.
-fn clip(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
     }
 }

@@ -18,7 +18,7 @@ pub use call::Fault;
 pub use cursor::CursorKey;
 pub use keys::TenantKey;
 pub use listing::{Listing, Page, Party};
-pub use records::Refusal;
+pub use records::{AtOnce, Refusal};
 pub use transaction::{Commit, Committing};
 
 use aws_sdk_dynamodb::Client;

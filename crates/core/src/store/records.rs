@@ -38,12 +38,8 @@ impl Store {
         Ok(found)
     }
 
-    /// Reads up to 100 rows as of one moment; `None` when others were writing them all the while.
-    pub async fn rows_at_once(
-        &self,
-        keys: &TenantKey,
-        rows: &[RowKey],
-    ) -> Result<Option<BTreeMap<RowKey, Row>>, Fault> {
+    /// Reads up to 100 rows as of one moment.
+    pub async fn rows_at_once(&self, keys: &TenantKey, rows: &[RowKey]) -> Result<AtOnce, Fault> {
         let mut request = self.client.transact_get_items();
         for row in rows.iter().take(KEYS_PER_CALL) {
             let get = Get::builder().table_name(&self.tables.records).key("pk", s(keys.row(row))).build();
@@ -56,9 +52,15 @@ impl Store {
                 let read = |(row, item): (&RowKey, Option<Item>)| {
                     Ok((row.clone(), item.as_ref().map_or(Ok(Row::Absent), row_of)?))
                 };
-                rows.iter().zip(items.into_iter().map(|item| item.item)).map(read).collect::<Result<_, _>>().map(Some)
+                rows.iter()
+                    .zip(items.into_iter().map(|item| item.item))
+                    .map(read)
+                    .collect::<Result<_, _>>()
+                    .map(AtOnce::Read)
             }
-            Err(error) if error.code() == Some("TransactionCanceledException") => Ok(None),
+            Err(error) if error.code() == Some("TransactionCanceledException") => Ok(AtOnce::Busy),
+            // 4 MB is the most that DynamoDB reads at once.
+            Err(error) if error.code() == Some("ValidationException") => Ok(AtOnce::TooMuch),
             Err(error) => Err(Fault::new("read rows at once", refused(&error))),
         }
     }
@@ -177,6 +179,17 @@ pub(super) fn refusal(key: &Key, old: Option<&Item>) -> Result<Option<Refusal>, 
             Refusal::Children(row.clone(), count)
         }
     }))
+}
+
+/// What reading as of one moment came to.
+#[derive(Debug)]
+pub enum AtOnce {
+    /// The rows.
+    Read(BTreeMap<RowKey, Row>),
+    /// Others were writing them.
+    Busy,
+    /// They are more than can be read so.
+    TooMuch,
 }
 
 /// An item as it really is, where a commit had assumed otherwise.

@@ -142,8 +142,8 @@ fn read_operation(index: usize, operation: &Value, problems: &mut Vec<Problem>) 
         Some(Value::Array(ids)) => {
             for (place, id) in ids.iter().enumerate() {
                 match id {
-                    Value::String(id) if draft.depends_on.contains(id) => {}
-                    Value::String(id) => draft.depends_on.push(id.clone()),
+                    Value::String(id) if draft.depends_on.iter().any(|(_, known)| known == id) => {}
+                    Value::String(id) => draft.depends_on.push((place, id.clone())),
                     other => wrong(
                         &format!("/depends_on/{place}"),
                         Code::WrongType,

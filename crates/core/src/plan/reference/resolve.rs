@@ -6,8 +6,8 @@ use std::ops::Range;
 
 use serde_json::{Map, Value};
 
-use super::{MAX_SHOWN, Problem, Reference, Segment, Template, clip};
-use crate::json::child;
+use super::{MAX_SHOWN, Problem, Reference, Segment, Template};
+use crate::json::{child, clip};
 
 /// Backing off looks for names up to this long, so that it costs a text of underscores no quadratic time; a longer name
 /// is found when it is written exactly.
