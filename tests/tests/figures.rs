@@ -18,6 +18,11 @@ components:
         note_id: {type: string, x-af-primary-key: manual}
         text: {type: string}
         level: {type: integer}
+    tag:
+      type: object
+      properties:
+        tag_id: {type: string, x-af-primary-key: manual}
+        label: {type: string, x-unique: true}
     artist:
       type: object
       properties:
@@ -147,6 +152,22 @@ async fn a_hundred_non_atomic_operations_are_four_calls_and_creates_only_three()
     let world = notes_world().await;
     let calls = executed(&world, notes(0..100, "x"), json!({ "atomic": false })).await;
     assert_eq!(operations(&calls), ["Query", "TransactWriteItems", "TransactWriteItems"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_unique_value_that_a_row_gives_up_costs_no_second_commit() {
+    let world = notes_world().await;
+    let tagged = |id: &str, tag: &str| json!({ "entity": "tag", "action": "create", "store_params": { "tag_id": id, "label": tag } });
+    world.run(vec![tagged("a", "red"), tagged("b", "blue")], json!({})).await;
+    world.seam.take_calls();
+    let change = json!({ "entity": "tag", "action": "update", "query_params": { "tag_id": "a" }, "store_params": { "label": "green" } });
+    let delete = json!({ "entity": "tag", "action": "delete", "query_params": { "tag_id": "b" } });
+    let answer = world.run(vec![change, delete], json!({})).await;
+    assert_eq!(answer.body["success"], true, "{:#}", answer.body);
+    let calls = world.seam.take_calls();
+    assert_eq!(operations(&calls), ["PutItem", "BatchGetItem", "TransactWriteItems"]);
+    // The state, two rows, the values red, green and blue.
+    assert_eq!(calls[2].body["TransactItems"].as_array().map(Vec::len), Some(6));
 }
 
 #[tokio::test(start_paused = true)]

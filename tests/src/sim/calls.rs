@@ -8,6 +8,9 @@ use super::schedule::Schedule;
 use super::seam::Parked;
 use super::wire::{Reply, Request, text};
 
+/// How far behind an index is, at most, in milliseconds.
+const STALE_MS: i64 = 30_000;
+
 impl Schedule {
     /// Runs a call, or lets something happen to it.
     pub(super) fn call(&mut self, mut parked: Parked) {
@@ -91,7 +94,8 @@ impl Schedule {
 
     /// The call is carried out once more, some time.
     fn later(&mut self, parked: &Parked) {
-        let ghost = Parked { node: parked.node, request: parked.request.clone(), reply: None::<oneshot::Sender<Reply>> };
+        let ghost =
+            Parked { node: parked.node, request: parked.request.clone(), reply: None::<oneshot::Sender<Reply>> };
         self.lot.calls().push(ghost);
     }
 
@@ -101,7 +105,10 @@ impl Schedule {
         let reply = match (self.queued(request), fault) {
             (Some(reply), _) => reply,
             (None, Some(Fault::StaleIndex)) => {
-                let step = self.rng.below(self.tables.steps.len() + 1);
+                // An index is behind by seconds, not by hours.
+                let since = self.now() - STALE_MS;
+                let first = self.tables.steps.partition_point(|step| step.at < since);
+                let step = first + self.rng.below(self.tables.steps.len() + 1 - first);
                 self.tables.search(request, step).unwrap_or_else(|| self.tables.run(request, 0).0)
             }
             (None, Some(Fault::Unprocessed)) => self.unprocessed(request),
@@ -132,9 +139,9 @@ impl Schedule {
             wanted["Keys"] = keys.iter().take(most).cloned().collect();
             left[table.as_str()]["Keys"] = keys.into_iter().skip(most).collect();
         }
-        let none = some.body["RequestItems"].as_object().is_some_and(|tables| {
-            tables.values().all(|wanted| wanted["Keys"].as_array().is_none_or(Vec::is_empty))
-        });
+        let none = some.body["RequestItems"]
+            .as_object()
+            .is_some_and(|tables| tables.values().all(|wanted| wanted["Keys"].as_array().is_none_or(Vec::is_empty)));
         let reply = if none { Reply::ok(&serde_json::json!({ "Responses": {} })) } else { self.tables.run(&some, 0).0 };
         match reply {
             Reply::Answer(200, body) => {

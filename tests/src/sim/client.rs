@@ -149,7 +149,9 @@ impl Client {
         let answer = self.net.send(batch.tenant, ("POST", "/batch".into()), sent).await;
         // A single operation with a reference is refused for that before its key is looked at.
         if let Some(answer) = answer.filter(|answer| answer.status < 400) {
-            self.told().wrong.push(format!("I10: another request under the key of {:?} was taken: {:?}", batch.key, answer));
+            self.told()
+                .wrong
+                .push(format!("I10: another request under the key of {:?} was taken: {:?}", batch.key, answer));
         }
     }
 

@@ -133,7 +133,9 @@ impl Schedule {
             request_id: "request".into(),
         };
         let (node, of) = self.free(ANSWER_MS, BTreeSet::from([TENANTS[call.tenant].to_owned()]));
-        self.log(|| format!("process {node} takes {} {} {}", call.method, call.target, String::from_utf8_lossy(&request.body)));
+        self.log(|| {
+            format!("process {node} takes {} {} {}", call.method, call.target, String::from_utf8_lossy(&request.body))
+        });
         self.waiting.insert((node, of.run), Waiting::Client(call.reply));
         self.nodes[node].answer(&mut self.tasks, &self.finished, of, request);
     }

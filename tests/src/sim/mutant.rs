@@ -153,7 +153,9 @@ impl Mutant {
         }
         match self {
             Self::NoStateGuard | Self::TokenOnly if sk == "A#STATE" => weaken(body),
-            Self::NoCursorGuard if sk == "A#STATE" && body["ConditionExpression"] == "#rev = :rev AND #seed = :seed" => {
+            Self::NoCursorGuard
+                if sk == "A#STATE" && body["ConditionExpression"] == "#rev = :rev AND #seed = :seed" =>
+            {
                 weaken(body);
             }
             Self::BlindAccept if sk == "A#HEAD" => weaken(body),

@@ -85,7 +85,6 @@ impl<F: Future<Output = ()>> Future for Gated<F> {
 pub(super) struct Busy {
     pub run: u64,
     pub gate: Gate,
-    pub since: i64,
     /// When it is ended, unless it ends by itself.
     pub until: i64,
     /// Whether it goes on after that all the same.
@@ -100,8 +99,6 @@ pub(super) struct Busy {
 pub(super) struct Node {
     pub number: usize,
     pub app: App,
-    /// How wrong its clock is, in milliseconds.
-    pub skew: i64,
     pub busy: Option<Busy>,
 }
 
@@ -132,12 +129,13 @@ fn config() -> Config {
 }
 
 impl Node {
+    /// `skew` is how wrong its clock is, in milliseconds.
     pub fn new(number: usize, (seed, skew): (u64, i64), limits: Limits, lot: &Lot, begin: Instant) -> Self {
         let clock = Clock::from_fn(move || Timestamp(BEGIN_MS).plus_ms(since(begin) + skew));
         let parts = Parts { http: Some(lot.client(number)), jwks: None, clock, entropy: rng::entropy(seed), limits };
         let model = Model::from_yaml(MODEL).expect("the simulator's model is right");
         let app = App::assemble(config(), model, parts).expect("the app starts");
-        Self { number, app, skew, busy: None }
+        Self { number, app, busy: None }
     }
 
     fn start<F>(&mut self, tasks: &mut JoinSet<()>, of: Call, call: F)
@@ -147,7 +145,7 @@ impl Node {
         let gate = Gate::default();
         let abort = tasks.spawn(Gated { gate: gate.clone(), call: Box::pin(call) });
         let Call { run, now, limit, tenants } = of;
-        self.busy = Some(Busy { run, gate, since: now, until: now + limit, zombie: false, tenants, abort });
+        self.busy = Some(Busy { run, gate, until: now + limit, zombie: false, tenants, abort });
     }
 
     /// Takes an HTTP call.

@@ -1,6 +1,6 @@
 //! One schedule: what happens next is decided by the seed, again and again, until everything has ended.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use super::queue::Queue;
 use super::rng::{Rng, entropy};
 use super::seam::Lot;
 use super::tables::Tables;
+use super::wire::{int, text};
 use super::workload::{self, Batch, TENANTS};
 use crate::Answer;
 use crate::seam::dispatch;
@@ -132,7 +133,10 @@ impl Schedule {
             let count = 1 + self.rng.below(3);
             let mut own = Vec::new();
             for _ in 0..count {
-                own.push(workload::batch(&mut self.rng, self.batches.len() + all.iter().map(Vec::len).sum::<usize>() + own.len()));
+                own.push(workload::batch(
+                    &mut self.rng,
+                    self.batches.len() + all.iter().map(Vec::len).sum::<usize>() + own.len(),
+                ));
             }
             all.push(own);
         }
@@ -148,8 +152,7 @@ impl Schedule {
                 (self.batches.len() - 1, batch)
             });
             let numbered = numbered.collect();
-            let client =
-                Client { net: self.net.clone(), rng: Rng::new(self.rng.next()), told: self.told.clone() };
+            let client = Client { net: self.net.clone(), rng: Rng::new(self.rng.next()), told: self.told.clone() };
             self.tasks.spawn(client.run(numbered));
         }
     }
@@ -202,40 +205,30 @@ impl Schedule {
                 continue;
             }
             let Some(time) = self.next_sweep() else { return };
-            self.minute = time;
             self.queue.send(&tick(time), self.now());
         }
         self.wrong.push("I1: not everything ends".into());
     }
 
-    /// The next minute whose sweep finds something that has not ended; the others change nothing.
+    /// A minute whose sweep finds something that has not ended: the rule's events come at least once. The others would
+    /// change nothing.
     fn next_sweep(&self) -> Option<i64> {
-        let mut due = BTreeSet::new();
-        for ((table, pk, sk), _) in &self.tables.items {
-            if table != "BatchesTable" || sk != "A#HEAD" {
-                continue;
-            }
-            let head = self.tables.item(&(table.clone(), pk.clone(), sk.clone()));
+        let heads = self.tables.items.keys().filter(|(table, _, sk)| table == "BatchesTable" && sk == "A#HEAD");
+        let unfinished = heads.filter(|(table, pk, _)| {
             let state = self.tables.item(&(table.clone(), pk.clone(), "A#STATE".into()));
-            let status = state.map_or("", |state| state["status"]["S"].as_str().unwrap_or_default());
-            if matches!(status, "completed" | "partial" | "failed") {
-                continue;
-            }
-            let created = head.and_then(|head| head["created"]["N"].as_str()?.parse::<i64>().ok()).unwrap_or(0);
-            let minute = created.div_euclid(60_000) - BEGIN_MS / 60_000;
-            due.extend([2, 5, 15].map(|age| minute + age));
-        }
-        let next = self.minute.max(self.now() / 60_000) + 1;
-        due.into_iter().find(|minute| *minute >= next)
+            let status = state.map_or("", |state| text(state, "status", "S"));
+            !matches!(status, "completed" | "partial" | "failed")
+        });
+        let created = unfinished.filter_map(|key| int(self.tables.item(key)?, "created"));
+        created.map(|created| (created - BEGIN_MS).div_euclid(60_000) + 2).min()
     }
 
     /// The rule of the minute.
     fn tick(&mut self) {
-        let minute = self.now() / 60_000;
-        if !self.draining && minute > self.minute {
-            self.minute = minute;
-            let now = self.now();
-            self.queue.send(&tick(minute), now);
+        let now = self.now();
+        while !self.draining && self.minute < now / 60_000 {
+            self.minute += 1;
+            self.queue.send(&tick(self.minute), now);
         }
     }
 
@@ -271,7 +264,7 @@ fn api_key(database: &dynoxide::Database, tenant: &str, rng: &mut Rng) -> String
         hash: key.sha256_hex(),
         tenant: tenant.try_into().expect("a tenant"),
         subject: "client".try_into().expect("a subject"),
-        roles: Vec::new(),
+        roles: std::iter::empty().collect(),
         claims: serde_json::Map::new(),
         created_at: Timestamp(BEGIN_MS),
         expires_at: None,

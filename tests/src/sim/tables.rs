@@ -17,15 +17,13 @@ const TRANSACTION_BYTES: usize = 4_000_000;
 /// Table, partition key, sort key.
 pub(super) type ItemKey = (String, String, String);
 
-/// A call that changed something, or read several items as of one moment.
+/// A call that changed something.
 #[derive(Debug)]
 pub(super) struct Step {
     /// As it was sent, whatever a mutant made of it.
     pub request: Request,
-    /// The items it wrote.
-    pub writes: Vec<ItemKey>,
-    /// What it read.
-    pub answer: Value,
+    /// When, in virtual time.
+    pub at: i64,
 }
 
 /// The database and its past.
@@ -69,7 +67,7 @@ impl Tables {
             }
             let sent = body.clone();
             let later = self.mutant.and_then(|mutant| mutant.spoil_commit(&mut body));
-            let reply = self.carry_out(request, body);
+            let reply = self.carry_out(request, body, now);
             if reply.is_ok() {
                 self.tokens.insert(token, (sent, now));
                 return (reply, later);
@@ -84,10 +82,10 @@ impl Tables {
                 }
             }
         }
-        (self.carry_out(request, body), None)
+        (self.carry_out(request, body, now), None)
     }
 
-    fn carry_out(&mut self, request: &Request, body: Value) -> Reply {
+    fn carry_out(&mut self, request: &Request, body: Value, now: i64) -> Reply {
         let answer = match dispatch(&self.database, &request.operation, body.clone()) {
             Ok(answer) => answer,
             Err(refused) => return Reply::Answer(refused.status_code(), refused.to_json()),
@@ -99,11 +97,9 @@ impl Tables {
                 let writes = actions(&body).into_iter().filter(|(kind, _)| *kind != "ConditionCheck");
                 writes.map(|(kind, action)| written(kind, action)).collect()
             }
-            "TransactGetItems" => Vec::new(),
             _ => return Reply::ok(&answer),
         };
         let step = self.steps.len();
-        let keys = writes.iter().map(|(key, _)| key.clone()).collect();
         for (key, after) in writes {
             let after = match after {
                 After::Is(item) => item,
@@ -111,7 +107,7 @@ impl Tables {
             };
             self.items.entry(key).or_default().push((step, after));
         }
-        self.steps.push(Step { request: request.clone(), writes: keys, answer: answer.clone() });
+        self.steps.push(Step { request: request.clone(), at: now });
         Reply::ok(&answer)
     }
 

@@ -140,7 +140,8 @@ impl Batch {
     /// The request; `number` is told as the client's reference, so that the batch is known by what is stored.
     pub fn body(&self, number: usize) -> Value {
         let ops: Vec<Value> = self.ops.iter().enumerate().map(|(place, op)| op.body(place)).collect();
-        let options = json!({ "atomic": self.atomic, "continueOnError": self.going_on, "reference": number.to_string() });
+        let options =
+            json!({ "atomic": self.atomic, "continueOnError": self.going_on, "reference": number.to_string() });
         json!({ "operations": ops, "options": options })
     }
 }
@@ -160,17 +161,16 @@ pub(super) fn beginning(tenant: usize) -> Batch {
         set: vec![("label", known(label)), ("mark", known(format!("first {id}")))],
         ..plain("node", Action::Create)
     };
-    let item = Op {
-        set: vec![("node_id", known("a")), ("mark", known("first item"))],
-        ..plain("item", Action::Create)
-    };
+    let item =
+        Op { set: vec![("node_id", known("a")), ("mark", known("first item"))], ..plain("item", Action::Create) };
     let ops = vec![node("a", "x"), node("b", "y"), item];
     Batch { tenant, ops, atomic: true, going_on: false, background: false, key: Some("first".into()) }
 }
 
 /// The batch of that number.
 pub(super) fn batch(rng: &mut Rng, number: usize) -> Batch {
-    let count = 1 + rng.below(if rng.sometimes(300) { 7 } else { 4 });
+    let most = if rng.sometimes(300) { 7 } else { 4 };
+    let count = 1 + rng.below(most);
     let mut ops: Vec<Op> = Vec::new();
     let reads = rng.sometimes(100);
     for place in 0..count {

@@ -71,8 +71,8 @@ fn the_engine_does_what_one_operation_after_another_would() {
     assert!(missing.is_empty(), "never seen: {missing:?} of {SEEN:#?}");
 }
 
-const CASES: u32 = 1000;
-const SEED: u8 = 11;
+const CASES: u32 = 250;
+const SEED: u8 = 7;
 
 /// Every action with every status, every code an operation can fail with here, every reason to be skipped, every end.
 const EXPECTED: &[&str] = &[
