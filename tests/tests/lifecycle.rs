@@ -46,7 +46,7 @@ fn artists_stored(world: &World) -> usize {
     world
         .items("RecordsTable")
         .iter()
-        .filter(|item| item["pk"]["S"].as_str().is_some_and(|pk| pk.contains("#artist#")))
+        .filter(|item| item["pk"]["S"].as_str().is_some_and(|pk| pk.starts_with("T#t1#artist#")))
         .count()
 }
 
