@@ -203,11 +203,23 @@ impl World {
 
     /// Delivers `bodies` as one event; the ids (`m0`, `m1`, ...) of those to be delivered again.
     pub async fn deliver(&self, bodies: &[String]) -> Vec<String> {
-        let records: Vec<Value> = bodies
-            .iter()
-            .enumerate()
-            .map(|(index, body)| json!({ "messageId": format!("m{index}"), "receiptHandle": format!("r{index}"), "body": body, "attributes": { "ApproximateReceiveCount": "2" }, "messageAttributes": {} }))
-            .collect();
+        self.deliver_from("BatchQueue", bodies).await
+    }
+
+    /// The same from the dead-letter queue.
+    pub async fn deliver_dead(&self, bodies: &[String]) -> Vec<String> {
+        self.deliver_from("BatchDeadLetterQueue", bodies).await
+    }
+
+    async fn deliver_from(&self, queue: &str, bodies: &[String]) -> Vec<String> {
+        let record = |(index, body): (usize, &String)| {
+            json!({
+                "messageId": format!("m{index}"), "receiptHandle": format!("r{index}"), "body": body,
+                "attributes": { "ApproximateReceiveCount": "2" }, "messageAttributes": {},
+                "eventSource": "aws:sqs", "eventSourceARN": format!("arn:aws:sqs:us-east-1:000000000000:{queue}"),
+            })
+        };
+        let records: Vec<Value> = bodies.iter().enumerate().map(record).collect();
         let event = serde_json::from_value(json!({ "Records": records })).expect("an SQS event");
         let mut context = lambda_runtime::Context::default();
         context.deadline = u64::try_from(self.app.clock().now().plus_ms(60_000).0).unwrap_or(0);

@@ -40,6 +40,27 @@ async fn every_example_of_the_users_page_answers_as_marked() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_analysis_and_the_retry_of_the_users_page_are_what_is_answered() {
+    let world = World::new().await;
+    let text = page("docs/RECORDS.md");
+    let mut examples = examples(&text).into_iter().map(|(_, _, body)| body);
+    world.batch(&examples.next().expect("the customer")).await;
+    let failing = examples.find(|body| body["operations"][0]["id"] == "taken").expect("the batch that it is about");
+    let id = world.batch(&failing).await.batch_id();
+    let (_, section) = text.split_once("## Stopping and retrying\n").expect("the section");
+    let (section, _) = section.split_once("\n## ").expect("its end");
+    let printed: Vec<&str> =
+        section.split("```json").skip(1).map(|part| part.split_once("```").expect("the end of the block").0).collect();
+    let [retry, analysis] = printed.as_slice() else { panic!("a retry and an analysis") };
+    let told = world.get(&format!("/batches/{id}/failure-analysis")).await.body;
+    let analysis = analysis.replace("batch_2c7d84e1f6a94b3085d9e7c1b0a36f42", &id);
+    assert_eq!(told, serde_json::from_str::<Value>(&analysis).expect("JSON"));
+    let told = world.post_with(told["retry"]["path"].as_str().expect("a path"), &[], &told["retry"]["body"]).await.body;
+    let retry = retry.replace("batch_7b1d40c6e2f94a5885a3b9d0c4e61f27", told["newBatchId"].as_str().expect("an id"));
+    assert_eq!(told, serde_json::from_str::<Value>(&retry).expect("JSON"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_requests_of_the_readme_succeed_and_answer_as_printed() {
     let world = World::new().await;
     let text = page("README.md");

@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::batch::{Head, State};
 use crate::engine::{Ran, Run, run};
+use crate::lifecycle::give_up;
 use crate::limits::{EXECUTOR_BUDGET_MS, SWEPT_MINUTES};
 use crate::queue::{Message, VERSION};
 use crate::runtime::Timestamp;
@@ -43,6 +44,27 @@ pub enum Handled {
     Again,
 }
 
+/// Ends the batch of a message that failed as often as the queue delivers one, so that a client that polls gets an end.
+/// What is no message of ours stays where it is, for a person.
+pub async fn bury(app: &App, body: &str) -> Handled {
+    let message = match read(body) {
+        Reading::Message(message) => message,
+        // The next minute's event does the same work.
+        Reading::Tick(_) => return Handled::Done,
+        Reading::Unreadable(reason) => {
+            tracing::error!(reason, "dead letter cannot be read");
+            return Handled::Again;
+        }
+    };
+    match give_up(app, &TenantKey::new(&message.tenant), &message.batch_id).await {
+        Ok(()) => Handled::Done,
+        Err(fault) => {
+            tracing::error!(batch.id = %message.batch_id, error = %fault, "batch not given up");
+            Handled::Again
+        }
+    }
+}
+
 /// Works on one queue message. Acknowledged only when the batch has ended, is gone, or a continuation was accepted.
 pub async fn handle(app: &App, body: &str, deadline: Timestamp) -> Handled {
     let message = match read(body) {
@@ -74,7 +96,9 @@ async fn resume(app: &App, message: &Message, deadline: Timestamp) -> Result<Han
         return Ok(Handled::Done);
     }
     let contents = store.contents(&keys, &head, state.as_ref()).await?;
-    if execute(app, &head, state, contents, until).await?.ended() {
+    let ran = execute(app, &head, state, contents, until).await?;
+    // A paused batch is sent again when it is resumed.
+    if ran.ended() || ran.paused() {
         return Ok(Handled::Done);
     }
     let Some(queue) = app.queue() else { return Ok(Handled::Again) };

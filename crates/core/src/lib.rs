@@ -12,7 +12,7 @@
 //! - [`queue`] the messages between the functions
 //! - [`auth`] who is calling
 //! - [`dialect`] the wire contracts, translated at the edge to the one vocabulary inside
-//! - [`submit`], [`execute`], [`status`] the use cases, named as the functions are
+//! - [`submit`], [`execute`], [`status`], [`lifecycle`] the use cases
 //! - [`http`] routes, headers, bodies: the only place that turns errors into HTTP
 //! - [`app`], [`config`], [`runtime`] how a process is put together
 
@@ -26,6 +26,7 @@ pub mod engine;
 pub mod execute;
 pub mod http;
 pub mod json;
+pub mod lifecycle;
 pub mod limits;
 pub mod logging;
 pub mod model;

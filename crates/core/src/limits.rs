@@ -51,6 +51,10 @@ pub const MAX_SCANNED_ROWS: usize = 1_000;
 pub const MAX_READ_OFFSET: usize = MAX_SCANNED_ROWS;
 /// `options.timeout`, milliseconds.
 pub const DEFAULT_TIMEOUT_MS: u64 = 30_000;
+/// The time of a batch in the background that names no `timeout`, milliseconds: one hour.
+pub const BACKGROUND_TIMEOUT_MS: i64 = 3_600_000;
+/// Retries in a line, each of the one before.
+pub const MAX_RETRY_ATTEMPTS: usize = 3;
 /// `options.timeout` at most, milliseconds.
 pub const MAX_TIMEOUT_MS: u64 = 60_000;
 /// `options.max_retries` at most.

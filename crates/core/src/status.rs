@@ -46,9 +46,11 @@ pub struct Results {
 /// The results of a batch as it stands.
 pub async fn results(app: &App, head: &Head, state: Option<&State>) -> Result<Results, Fault> {
     let contents = store(app).contents(&TenantKey::new(head.tenant()), head, state).await?;
-    let plan = Plan::ordered(contents.operations, head.order.clone());
+    let plan = Plan::ordered(contents.work, head.order.clone());
     let mut outcomes = vec![None; head.total()];
-    for (index, outcome) in head.order.iter().zip(contents.outcomes) {
+    let cut = state.and_then(|state| state.cut);
+    let ended = contents.outcomes.into_iter().chain(cut.iter().map(|cut| cut.outcome()).cycle());
+    for (index, outcome) in head.order.iter().zip(ended) {
         if let Some(slot) = outcomes.get_mut(*index) {
             *slot = Some(outcome);
         }

@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::auth::Caller;
-use crate::batch::{BatchId, Dialect, Head, Options, State, pack};
+use crate::batch::{BatchId, Dialect, Head, Lineage, Options, State, Status, Work, pack};
 use crate::dialect::Request;
 use crate::engine::{Ran, too_large_message};
 use crate::execute::execute;
@@ -135,38 +135,78 @@ fn plan(app: &App, request: Request) -> Result<Plan, Rejection> {
 
 /// Takes a batch in and runs it, as far as the preference and the time of a call allow.
 pub async fn submit(app: &App, submission: Submission<'_>) -> Result<Submitted, Refusal> {
-    let now = app.clock().now();
     let (options, reference) = (submission.request.options.clone(), submission.request.reference.clone());
     let plan = plan(app, submission.request)?;
-    let caller = submission.caller;
-    let id = match submission.idempotency_key {
-        Some(key) => BatchId::idempotent(caller.tenant().as_str(), caller.subject(), submission.path, key),
-        None => BatchId::from_bits(app.entropy().bytes()),
-    };
-    let packed = pack(plan.operations()).map_err(|error| Refusal::NotStarted(error.into()))?;
-    let store = app.store().until(now.plus_ms(INLINE_BUDGET_MS));
-    let keys = TenantKey::new(caller.tenant());
-    let expires = now.plus_ms(RETENTION_MS + REMAINS_MS);
-    let stored = store.put_operations(&keys, &id, packed, expires).await.map_err(Refusal::NotStarted)?;
-    let head = Head {
-        id,
+    let body = (submission.dialect, plan.operations(), &options, reference.as_deref());
+    let body_hash = sha256_hex(canonical(&serde_json::json!(body)).as_bytes());
+    let order = plan.order().to_vec();
+    let accept = Acceptance {
+        caller: submission.caller,
         dialect: submission.dialect,
-        caller: caller.clone(),
-        body_hash: body_hash(submission.dialect, plan.operations(), &options, reference.as_deref()),
-        reference,
+        path: submission.path,
+        idempotency_key: submission.idempotency_key,
+        preference: submission.preference,
+        work: Work { operations: plan.into_operations(), ..Work::default() },
+        order,
         options,
-        order: plan.order().to_vec(),
-        seed: app.entropy().hex32(),
-        background: submission.preference.background,
-        created: now,
-        operations: stored,
+        reference,
+        body_hash,
+        lineage: None,
     };
-    match store.accept(&keys, &head).await.map_err(Refusal::Unknown)? {
-        Accepted::New => {
-            let contents = Contents { operations: plan.operations().to_vec(), outcomes: Vec::new() };
-            carry_on(app, head, None, contents, submission.preference, false).await
+    accept.accept(app).await
+}
+
+/// A batch that is right and ordered, to be accepted.
+pub(crate) struct Acceptance<'a> {
+    pub caller: &'a Caller,
+    pub dialect: Dialect,
+    pub path: &'a str,
+    pub idempotency_key: Option<&'a str>,
+    pub preference: &'a Preference,
+    pub work: Work,
+    pub order: Vec<usize>,
+    pub options: Options,
+    pub reference: Option<String>,
+    /// What the idempotency key stands for.
+    pub body_hash: String,
+    pub lineage: Option<Lineage>,
+}
+
+impl Acceptance<'_> {
+    /// Accepts the batch by one conditional write, and runs it or answers for the one that was accepted before.
+    pub(crate) async fn accept(self, app: &App) -> Result<Submitted, Refusal> {
+        let now = app.clock().now();
+        let caller = self.caller;
+        let id = match self.idempotency_key {
+            Some(key) => BatchId::idempotent(caller.tenant().as_str(), caller.subject(), self.path, key),
+            None => BatchId::from_bits(app.entropy().bytes()),
+        };
+        let packed = pack(&self.work).map_err(|error| Refusal::NotStarted(error.into()))?;
+        let store = app.store().until(now.plus_ms(INLINE_BUDGET_MS));
+        let keys = TenantKey::new(caller.tenant());
+        let expires = now.plus_ms(RETENTION_MS + REMAINS_MS);
+        let stored = store.put_operations(&keys, &id, packed, expires).await.map_err(Refusal::NotStarted)?;
+        let head = Head {
+            id,
+            dialect: self.dialect,
+            caller: caller.clone(),
+            body_hash: self.body_hash,
+            reference: self.reference,
+            options: self.options,
+            order: self.order,
+            seed: app.entropy().hex32(),
+            background: self.preference.background,
+            created: now,
+            lineage: self.lineage,
+            operations: stored,
+        };
+        match store.accept(&keys, &head).await.map_err(Refusal::Unknown)? {
+            Accepted::New => {
+                let contents = Contents { work: self.work, outcomes: Vec::new() };
+                carry_on(app, head, None, contents, self.preference, false).await
+            }
+            Accepted::Before(before) => replay(app, &head, *before, self.preference).await,
         }
-        Accepted::Before(before) => replay(app, &head, *before, submission.preference).await,
     }
 }
 
@@ -194,10 +234,9 @@ async fn carry_on(
     replayed: bool,
 ) -> Result<Submitted, Refusal> {
     let now = app.clock().now();
-    let ended = state.as_ref().is_some_and(|state| state.status.is_terminal());
-    let ran = if head.background && !ended {
-        let ran =
-            Ran { state, plan: Plan::ordered(contents.operations, head.order.clone()), outcomes: contents.outcomes };
+    let stands = state.as_ref().is_some_and(|state| state.status.is_terminal() || state.status == Status::Paused);
+    let ran = if head.background && !stands {
+        let ran = Ran { state, plan: Plan::ordered(contents.work, head.order.clone()), outcomes: contents.outcomes };
         if !replayed || now.since_ms(head.created) > REPLAY_RESEND_MS {
             enqueue(app, &head).await;
         }
@@ -207,9 +246,9 @@ async fn carry_on(
         let ran = execute(app, &head, state.clone(), contents, now.plus_ms(budget)).await.unwrap_or_else(|fault| {
             // The batch is accepted, so it will be run: by the queue, which also finds out what this attempt did.
             tracing::error!(batch.id = %head.id, error = %fault, "inline execution failed; the queue goes on");
-            Ran { state, plan: Plan::ordered(Vec::new(), Vec::new()), outcomes: Vec::new() }
+            Ran { state, plan: Plan::ordered(Work::default(), Vec::new()), outcomes: Vec::new() }
         });
-        if !ran.ended() {
+        if !ran.ended() && !ran.paused() {
             enqueue(app, &head).await;
         }
         ran
@@ -229,16 +268,10 @@ fn inline_budget_ms(options: &Options, preference: &Preference) -> i64 {
 
 /// Hands the batch to the queue. The batch is accepted whether or not the message can be sent: what the queue did not
 /// get, the minute sweep finds.
-async fn enqueue(app: &App, head: &Head) {
+pub(crate) async fn enqueue(app: &App, head: &Head) {
     let until = app.clock().now().plus_ms(2_000);
     let Some(queue) = app.queue() else { return };
     if let Err(fault) = queue.send(&Message::execute(head.tenant(), &head.id), until).await {
         tracing::error!(batch.id = %head.id, error = %fault, "message not sent; the sweep will send it");
     }
-}
-
-/// What an idempotency key stands for: the operations as read and the options that act.
-fn body_hash(dialect: Dialect, operations: &[Operation], options: &Options, reference: Option<&str>) -> String {
-    let body = serde_json::json!([dialect.as_str(), operations, options, reference]);
-    sha256_hex(canonical(&body).as_bytes())
 }

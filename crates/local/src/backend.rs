@@ -20,6 +20,8 @@ use crate::{Error, dynamo};
 
 /// The queue that the template's event source reads.
 pub(crate) const QUEUE: &str = "BatchQueue";
+/// The queue that its second event source reads.
+pub(crate) const DEAD_LETTERS: &str = "BatchDeadLetterQueue";
 
 /// Where a service keeps its data.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use crate::backend::{Backend, QUEUE, address, listen};
+use crate::backend::{Backend, DEAD_LETTERS, QUEUE, address, listen};
 use crate::gateway::{JWKS_PATH, serve_jwks};
 use crate::pump::{Pump, real_executor};
 use crate::service::Apps;
@@ -8,7 +8,7 @@ use crate::stop::{Stopper, Tasks};
 use crate::{Error, Settings};
 
 /// The service without its gateway: tables, queues and the key set on three ports in a row, and the executor fed from
-/// the queue. For submit and status run by `cargo lambda watch`, or under a debugger.
+/// the queues. For submit and status run by `cargo lambda watch`, or under a debugger.
 pub struct Functionless {
     backend: Backend,
     stopper: Stopper,
@@ -26,12 +26,16 @@ impl Functionless {
         let backend = Backend::start(&settings.storage, &settings.keys, clock, [dynamodb, sqs], jwks_url).await?;
         let executor = real_executor(Apps::start(&backend.settings, settings)?.executor);
         let (clock, entropy) = (settings.clock.clone(), settings.entropy.clone());
-        let pump = Pump::new(backend.sqs.clone(), QUEUE.to_owned(), executor, clock, entropy);
+        let pump = |queue: &str| {
+            Pump::new(backend.sqs.clone(), queue.to_owned(), executor.clone(), clock.clone(), entropy.clone())
+        };
+        let (pump, dead_letters) = (pump(QUEUE), pump(DEAD_LETTERS));
 
         let (stopper, tasks) = (Stopper::new(), Tasks::default());
         let (keys, stop) = (settings.keys.jwks(), stopper.watch());
         tasks.spawn(async move { serve_jwks(listener, &keys, stop).await });
         tasks.spawn(pump.clone().run(stopper.watch()));
+        tasks.spawn(dead_letters.run(stopper.watch()));
         tasks.spawn(pump.tick(stopper.watch()));
         Ok(Self { backend, stopper, tasks })
     }

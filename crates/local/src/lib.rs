@@ -5,7 +5,7 @@
 //!
 //! - [`Service`] all of it, started and stopped by a test or by the command line
 //! - [`gateway`] API Gateway: requests to events and back
-//! - `pump` the event source of the executor, and the minute rule
+//! - `pump` the event sources of the executor, and the minute rule
 //! - [`sqs`] the queues
 //! - `dynamo` the tables, in an embedded database; `template` says which, from `template.yaml`
 //! - [`keys`] the issuer: tokens and API keys

@@ -1,4 +1,4 @@
-//! The event source of the executor: what Lambda and `EventBridge` do between the queue and the function.
+//! The event sources of the executor: what Lambda and `EventBridge` do between a queue and the function.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ pub(crate) fn real_executor(app: App) -> Executor {
     })
 }
 
-/// Delivers messages of one queue to the executor. Clones share their limit on concurrency.
+/// Delivers messages of one queue to the executor, as one event source mapping. Clones share their limit on concurrency.
 #[derive(Clone)]
 pub(crate) struct Pump {
     sqs: Sqs,

@@ -15,7 +15,7 @@ use dynoxide::Database;
 use serde_json::Map;
 
 use crate::Error;
-use crate::backend::{Backend, QUEUE, Storage, address, listen};
+use crate::backend::{Backend, DEAD_LETTERS, QUEUE, Storage, address, listen};
 use crate::gateway::{Function, Gateway, Handler, JWKS_PATH};
 use crate::keys::{Identity, Keys, new_api_key};
 use crate::pump::{Executor, Pump, real_executor};
@@ -128,6 +128,7 @@ pub struct Service {
     backend: Backend,
     apps: Apps,
     pump: Pump,
+    dead_letters: Pump,
     settings: Settings,
     stopper: Stopper,
     tasks: Tasks,
@@ -146,15 +147,19 @@ impl Service {
         let handlers = handlers(&apps, &settings.handlers);
         let gateway = Gateway::new(handlers, &settings.keys.jwks(), clock.clone(), entropy.clone())?;
         let executor = settings.executor.clone().unwrap_or_else(|| real_executor(apps.executor.clone()));
-        let pump = Pump::new(backend.sqs.clone(), QUEUE.to_owned(), executor, clock, entropy);
+        let pump = |queue: &str| {
+            Pump::new(backend.sqs.clone(), queue.to_owned(), executor.clone(), clock.clone(), entropy.clone())
+        };
+        let (pump, dead_letters) = (pump(QUEUE), pump(DEAD_LETTERS));
 
         let (stopper, tasks) = (Stopper::new(), Tasks::default());
         tasks.spawn(gateway.serve(listener, stopper.watch()));
         if settings.pump {
             tasks.spawn(pump.clone().run(stopper.watch()));
+            tasks.spawn(dead_letters.clone().run(stopper.watch()));
             tasks.spawn(pump.clone().tick(stopper.watch()));
         }
-        Ok(Self { address, backend, apps, pump, settings, stopper, tasks })
+        Ok(Self { address, backend, apps, pump, dead_letters, settings, stopper, tasks })
     }
 
     /// `http://127.0.0.1:PORT`
@@ -193,10 +198,21 @@ impl Service {
         &self.apps
     }
 
-    /// Delivers messages until none is visible; how many were delivered. Messages that are delayed, or that failed and
-    /// are hidden, stay.
+    /// Delivers messages of both queues until none is visible; how many were delivered. Messages that are delayed, or
+    /// that failed and are hidden, stay.
     pub async fn drain(&self) -> Result<usize, Error> {
-        self.pump.drain().await.map_err(|error| Error::caused("the queue cannot be drained", &error))
+        let mut delivered = 0;
+        loop {
+            let mut round = 0;
+            for pump in [&self.pump, &self.dead_letters] {
+                let drained = pump.drain().await;
+                round += drained.map_err(|error| Error::caused("the queue cannot be drained", &error))?;
+            }
+            if round == 0 {
+                return Ok(delivered);
+            }
+            delivered += round;
+        }
     }
 
     /// Takes no more calls and messages, finishes those under way, and then stops the rest.

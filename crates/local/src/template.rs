@@ -88,6 +88,7 @@ mod tests {
         let dead = Redrive { queue: "BatchDeadLetterQueue".to_owned(), max_receive_count: 5 };
         assert_eq!((queues[0].name.as_str(), queues[0].visibility_s), ("BatchQueue", 360));
         assert_eq!(queues[0].redrive, Some(dead));
+        assert_eq!((queues[1].name.as_str(), queues[1].visibility_s), ("BatchDeadLetterQueue", 360));
         assert_eq!(queues[1].redrive, None);
     }
 }

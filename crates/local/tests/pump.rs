@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex};
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use batch_core::runtime::{Clock, Timestamp};
-use batch_local::sqs::{Counts, NewMessage};
+use batch_local::sqs::{Counts, NewMessage, Receive};
 use batch_local::{Executor, Service, Settings};
 use lambda_http::lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
 
 const QUEUE: &str = "BatchQueue";
+const DEAD_LETTERS: &str = "BatchDeadLetterQueue";
 const START_MS: i64 = 1_700_000_000_000;
 const VISIBILITY_MS: i64 = 360_000;
 
@@ -126,17 +127,52 @@ async fn a_delivery_whose_executor_panics_or_reports_nonsense_comes_back_whole()
 }
 
 #[tokio::test]
-async fn a_message_that_fails_five_times_goes_to_the_dead_letters() {
+async fn a_message_that_fails_five_times_is_delivered_from_the_dead_letters() {
     let bench = Bench::start().await;
     bench.send("fail");
     for _ in 0..5 {
         assert_eq!(bench.service.drain().await.unwrap(), 1);
         bench.pass(VISIBILITY_MS);
     }
-    assert_eq!(bench.service.drain().await.unwrap(), 0);
-    let dead = bench.service.sqs().counts("BatchDeadLetterQueue").unwrap();
-    assert_eq!(dead, Counts { visible: 1, ..Counts::default() });
+    for again in 0..2 {
+        assert_eq!(bench.service.drain().await.unwrap(), 1, "{again}");
+        assert_eq!(bench.counts(), Counts::default());
+        let dead = bench.service.sqs().counts(DEAD_LETTERS).unwrap();
+        assert_eq!(dead, Counts { in_flight: 1, ..Counts::default() }, "it fails there too, and stays");
+        bench.pass(VISIBILITY_MS);
+    }
+    let deliveries = bench.deliveries.lock().unwrap().clone();
+    let message = serde_json::to_value(&deliveries[5][0]).unwrap();
+    assert_eq!(message["eventSourceARN"], "arn:aws:sqs:us-east-1:000000000000:BatchDeadLetterQueue");
+    assert_eq!(message["attributes"]["DeadLetterQueueSourceArn"], "arn:aws:sqs:us-east-1:000000000000:BatchQueue");
     bench.service.stop().await;
+}
+
+#[tokio::test]
+async fn a_dead_letter_ends_its_batch() {
+    let mut settings = Settings::in_memory().unwrap();
+    settings.pump = false;
+    let service = Service::start(settings).await.unwrap();
+    let key = service.api_key("acme", "ann", &[]).await.unwrap();
+    let client = reqwest::Client::new();
+    let batch = json!({"operations": [
+        {"entity": "customer", "action": "create", "store_params": {"first_name": "Ann"}},
+    ]});
+    let accepted = client.post(format!("{}/batch", service.base_url())).bearer_auth(key.expose());
+    let accepted = accepted.header("prefer", "respond-async").json(&batch).send().await.unwrap();
+    let location = format!("{}{}", service.base_url(), accepted.headers()["location"].to_str().unwrap());
+    let received =
+        service.sqs().receive(QUEUE, Receive { max_messages: 1, visibility_s: None, wait_s: 0 }).await.unwrap();
+    let message = NewMessage { body: received[0].body.clone(), ..NewMessage::default() };
+    service.sqs().send(DEAD_LETTERS, &message).unwrap();
+    assert_eq!(service.drain().await.unwrap(), 1);
+    assert_eq!(service.sqs().counts(DEAD_LETTERS).unwrap(), Counts::default());
+    let results = format!("{location}/results");
+    for (url, pointer, told) in [(&location, "/status", "failed"), (&results, "/data/0/code", "POISON")] {
+        let body: Value = client.get(url).bearer_auth(key.expose()).send().await.unwrap().json().await.unwrap();
+        assert_eq!(body.pointer(pointer).unwrap(), told, "{body:#}");
+    }
+    service.stop().await;
 }
 
 #[tokio::test]

@@ -12,6 +12,9 @@ use std::panic::AssertUnwindSafe;
 /// Time kept at the end of a call for its answer, milliseconds.
 const RESERVE_MS: i64 = 5_000;
 
+/// How the name of the dead-letter queue ends: its messages are told by the queue they come from.
+const DEAD_LETTERS: &str = "DeadLetterQueue";
+
 /// Works on the messages of one delivery, each on its own: what one of them does to the process is not the others'
 /// concern, and only those that failed are delivered again.
 pub async fn handle(app: &App, event: LambdaEvent<SqsEvent>) -> SqsBatchResponse {
@@ -36,14 +39,18 @@ fn deadline(app: &App, given: u64) -> Timestamp {
 
 async fn work(app: &App, message: &SqsMessage, deadline: Timestamp) -> Handled {
     let body = message.body.as_deref().unwrap_or_default();
-    let work = AssertUnwindSafe(execute::handle(app, body, deadline)).catch_unwind();
-    let handled = work.await.unwrap_or_else(|_| {
+    let dead = message.event_source_arn.as_deref().is_some_and(|arn| arn.ends_with(DEAD_LETTERS));
+    let work = async { if dead { execute::bury(app, body).await } else { execute::handle(app, body, deadline).await } };
+    let handled = AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
         tracing::error!(
             message.id = message.message_id.as_deref().unwrap_or_default(),
             "working on a message panicked"
         );
         Handled::Again
     });
+    if dead {
+        return handled;
+    }
     if let (Handled::Again, Some(queue), Some(receipt)) = (handled, app.queue(), &message.receipt_handle) {
         let deliveries = message.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse().ok());
         queue.deliver_again(receipt, deliveries.unwrap_or(1)).await;

@@ -96,7 +96,7 @@ async fn what_the_caller_may_not_see_is_not_there() {
     let expected = client.get(&missing).await;
     refused("missing", &expected, 404, "NOT_FOUND");
     for key in [&tenant, &colleague] {
-        for tail in ["", "/results", "/results?status=failed"] {
+        for tail in ["", "/results", "/results?status=failed", "/failure-analysis"] {
             let answer =
                 client.raw("GET", &format!("/batches/{id}{tail}"), &[("x-api-key", key.as_bytes())], b"").await;
             refused(tail, &answer, 404, "NOT_FOUND");
@@ -158,7 +158,10 @@ async fn what_is_no_route_is_told_so() {
         ("POST", "/batches"),
         ("POST", "/health"),
         ("DELETE", "/batches/batch_00000000000000000000000000000000"),
-        ("POST", "/batches/batch_00000000000000000000000000000000/cancel"),
+        ("GET", "/batches/batch_00000000000000000000000000000000/cancel"),
+        ("POST", "/batches/batch_00000000000000000000000000000000/cancel/x"),
+        ("POST", "/batches/batch_00000000000000000000000000000000/stop"),
+        ("POST", "/batches/batch_00000000000000000000000000000000/failure-analysis"),
         ("GET", "/batches/x/results/y"),
         ("GET", "/batches/x/../../health"),
         ("GET", "/health/x"),

@@ -38,6 +38,11 @@ async fn without_a_credential_that_holds_nothing_is_told() {
             ("GET", "/batches"),
             ("GET", "/batches/batch_0123456789abcdef0123456789abcdef"),
             ("GET", "/batches/batch_0123456789abcdef0123456789abcdef/results"),
+            ("GET", "/batches/batch_0123456789abcdef0123456789abcdef/failure-analysis"),
+            ("POST", "/batches/batch_0123456789abcdef0123456789abcdef/cancel"),
+            ("POST", "/batches/batch_0123456789abcdef0123456789abcdef/pause"),
+            ("POST", "/batches/batch_0123456789abcdef0123456789abcdef/resume"),
+            ("POST", "/batches/batch_0123456789abcdef0123456789abcdef/retry"),
             ("GET", "/capabilities"),
         ] {
             let answer = client.raw(method, target, &headers, BODY.as_bytes()).await;

@@ -111,6 +111,12 @@ impl Observer {
         self.send("POST", "/batch", "/batch", &all, body.to_string().as_bytes()).await
     }
 
+    /// Does `word` to the batch `id`.
+    async fn act(&mut self, id: &str, word: &str, headers: &[(&str, &str)]) -> Arc<Answer> {
+        let (path, _) = *ACTS.iter().find(|(path, _)| path.ends_with(word)).unwrap();
+        self.send("POST", path, &format!("/batches/{id}/{word}"), headers, b"{}").await
+    }
+
     async fn deliver(&mut self, bodies: &[String]) {
         assert_eq!(self.world.deliver(bodies).await, Vec::<String>::new());
         self.note(Function::Executor);
@@ -180,6 +186,7 @@ async fn live() -> Life {
     replays(&mut observer).await;
     sweep(&mut observer).await;
     reads(&mut observer).await;
+    Box::pin(lifecycle(&mut observer)).await;
     Box::pin(refusals(&mut observer)).await;
     faults(&mut observer).await;
     observer.life
@@ -305,6 +312,63 @@ async fn reads(observer: &mut Observer) {
     observer.fresh_key("alice", &[]).await;
 }
 
+/// Batches that are paused, resumed, cancelled, timed out, given up, analysed and retried, and refusals of it.
+async fn lifecycle(observer: &mut Observer) {
+    let background = [("prefer", "respond-async")];
+    let books = |options: Value| json!({ "operations": [create("a", "book", json!({})), create("b", "book", json!({}))], "options": options });
+    let id = observer.post(&background, &books(json!({}))).await.batch_id();
+    for (word, status) in [("resume", 409), ("retry", 409), ("pause", 200), ("pause", 200), ("resume", 200)] {
+        assert_eq!(observer.act(&id, word, &[]).await.status, status, "{word}");
+    }
+    observer.drain().await;
+    for word in ["pause", "resume", "cancel", "retry"] {
+        assert_eq!(observer.act(&id, word, &[]).await.status, 409, "{word}");
+    }
+
+    let cancelled = observer.post(&background, &books(json!({}))).await.batch_id();
+    assert_eq!(observer.act(&cancelled, "cancel", &[]).await.body["status"], "cancelled");
+    observer.drain().await;
+
+    let late = observer.post(&background, &books(json!({}))).await.batch_id();
+    tokio::time::advance(std::time::Duration::from_mins(61)).await;
+    observer.drain().await;
+
+    // Its operations and its results are in parts.
+    let large = json!({ "operations": [create("a", "book", json!({ "text": noise(60) })), create("b", "book", json!({ "shelf_id": 999_999, "text": noise(60) }))], "options": { "atomic": false } });
+    let partial = observer.post(&[], &large).await.batch_id();
+
+    let dead = observer.post(&background, &books(json!({}))).await.batch_id();
+    let messages = observer.world.seam.take_messages();
+    assert_eq!(observer.world.deliver_dead(&messages).await, Vec::<String>::new());
+    observer.note(Function::Executor);
+
+    for (id, status) in
+        [(&id, "completed"), (&cancelled, "cancelled"), (&late, "timed_out"), (&partial, "partial"), (&dead, "failed")]
+    {
+        let found = observer.get("/batches/{batchId}", &format!("/batches/{id}")).await;
+        assert_eq!(found.body["status"], status);
+        observer.get("/batches/{batchId}/results", &format!("/batches/{id}/results")).await;
+        observer.get("/batches/{batchId}/failure-analysis", &format!("/batches/{id}/failure-analysis")).await;
+    }
+    for (id, count) in [(&cancelled, 2), (&partial, 1), (&dead, 2)] {
+        for replayed in ["", "true"] {
+            let retried = observer.act(id, "retry", &[("idempotency-key", "again")]).await;
+            assert_eq!((retried.status, &retried.body["retryCount"]), (202, &json!(count)), "{:#}", retried.body);
+            assert_eq!(retried.header("idempotent-replayed"), replayed);
+        }
+    }
+    observer.drain().await;
+    let mut last = partial;
+    for _ in 0..3 {
+        let retried = observer.act(&last, "retry", &[]).await;
+        observer.drain().await;
+        last = retried.body["newBatchId"].as_str().unwrap().to_owned();
+        let told = observer.get("/batches/{batchId}", &format!("/batches/{last}")).await;
+        assert!(told.body["retryOf"].is_string(), "{:#}", told.body);
+    }
+    assert_eq!(observer.act(&last, "retry", &[]).await.body["error"], "RETRY_LIMIT");
+}
+
 /// Every refusal, in both shapes, and answers that refuse nothing but tell of mistakes.
 async fn refusals(observer: &mut Observer) {
     let good = json!({ "operations": [create("a", "book", json!({}))] });
@@ -339,7 +403,18 @@ async fn refusals(observer: &mut Observer) {
         for (path, target) in GETS {
             observer.send("GET", path, target, &[accept], b"").await;
         }
+        for (path, target) in ACTS {
+            observer.send("POST", path, target, &[accept], b"").await;
+        }
         observer.key = key;
+        for (path, target) in ACTS {
+            observer.send("POST", path, target, &[accept, ("authorization", "Bearer a.b.c")], b"").await;
+            observer.send("POST", path, target, &[accept], b"").await;
+            let ended = observer.post(&[], &good).await.batch_id();
+            observer.send("POST", path, &target.replace(NO_BATCH, &ended), &[accept], b"").await;
+        }
+        let retry = ACTS[3];
+        observer.send("POST", retry.0, retry.1, &[accept, ("idempotency-key", long.as_str())], b"").await;
         for (path, target) in GETS {
             observer.send("GET", path, target, &[accept, ("authorization", "Bearer a.b.c")], b"").await;
             observer.send("GET", path, target, &[accept], b"").await;
@@ -358,11 +433,21 @@ async fn refusals(observer: &mut Observer) {
     observer.send("GET", "/batches/{batchId}/results", &target, &[("accept", "application/problem+json")], b"").await;
 }
 
-const GETS: [(&str, &str); 4] = [
+const NO_BATCH: &str = "batch_00000000000000000000000000000000";
+
+const GETS: [(&str, &str); 5] = [
     ("/batches", "/batches"),
     ("/batches/{batchId}", "/batches/batch_00000000000000000000000000000000"),
     ("/batches/{batchId}/results", "/batches/batch_00000000000000000000000000000000/results"),
+    ("/batches/{batchId}/failure-analysis", "/batches/batch_00000000000000000000000000000000/failure-analysis"),
     ("/capabilities", "/capabilities"),
+];
+
+const ACTS: [(&str, &str); 4] = [
+    ("/batches/{batchId}/cancel", "/batches/batch_00000000000000000000000000000000/cancel"),
+    ("/batches/{batchId}/pause", "/batches/batch_00000000000000000000000000000000/pause"),
+    ("/batches/{batchId}/resume", "/batches/batch_00000000000000000000000000000000/resume"),
+    ("/batches/{batchId}/retry", "/batches/batch_00000000000000000000000000000000/retry"),
 ];
 
 /// A database that refuses: before anything ran, when it may have run, and while reading.
@@ -388,6 +473,26 @@ async fn faults(observer: &mut Observer) {
             observer.world.seam.plan(ran, refused.clone());
             let answer = observer.send(method, path, target, &headers, body.as_bytes()).await;
             assert_eq!(answer.status, 500, "{path}: {:#}", answer.body);
+        }
+    }
+    for (path, target) in ACTS {
+        // A batch that can be paused, resumed or cancelled, and one that can be retried.
+        let background = observer
+            .post(&[("prefer", "respond-async")], &json!({ "operations": [create("a", "book", json!({}))] }))
+            .await;
+        let id = background.batch_id();
+        match path {
+            "/batches/{batchId}/resume" => drop(observer.act(&id, "pause", &[]).await),
+            "/batches/{batchId}/retry" => drop(observer.act(&id, "cancel", &[]).await),
+            _ => {}
+        }
+        let target = target.replace(NO_BATCH, &id);
+        for accept in ["application/json", "application/problem+json"] {
+            for (operation, status) in [("Query", 503), ("PutItem", 500)] {
+                observer.world.seam.plan(operation, refused.clone());
+                let answer = observer.send("POST", path, &target, &[("accept", accept)], b"").await;
+                assert_eq!(answer.status, status, "{path}: {:#}", answer.body);
+            }
         }
     }
     assert!(observer.world.seam.all_happened());

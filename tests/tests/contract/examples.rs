@@ -10,7 +10,7 @@ use super::routes::operations;
 use super::schema::{misfits, resolve};
 
 /// A field whose value is another every time.
-const VARYING: [&str; 12] = [
+const VARYING: [&str; 15] = [
     "batchId",
     "id",
     "requestId",
@@ -23,6 +23,9 @@ const VARYING: [&str; 12] = [
     "created_at",
     "nextCursor",
     "instance",
+    "newBatchId",
+    "retryOf",
+    "path",
 ];
 
 /// `value` without what varies, its numbers in one form.
@@ -132,6 +135,28 @@ async fn examples_of_what_is_read_are_what_is_read() {
     same(&results, 200, answer_of("get", "/batches/{batchId}/results", "200", None));
     same(&world.get("/capabilities").await, 200, answer_of("get", "/capabilities", "200", None));
     same(&world.get("/health").await, 200, answer_of("get", "/health", "200", None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn examples_of_what_is_done_to_a_batch_are_what_is_answered() {
+    let world = world().await;
+    let act = async |id: &str, word: &str| world.post_with(&format!("/batches/{id}/{word}"), &[], &json!({})).await;
+    let mut batch = requests("/batch")["related"].clone();
+    batch["options"] = json!({ "atomic": false, "reference": "import-2024-11" });
+    let id = world.post_with("/batch", &[("prefer", "respond-async")], &batch).await.batch_id();
+    let path = |word: &str| format!("/batches/{{batchId}}/{word}");
+    same(&act(&id, "resume").await, 409, answer_of("post", &path("resume"), "409", None));
+    same(&act(&id, "retry").await, 409, answer_of("post", &path("retry"), "409", None));
+    same(&act(&id, "cancel").await, 200, answer_of("post", &path("cancel"), "200", None));
+    for word in ["cancel", "pause"] {
+        same(&act(&id, word).await, 409, answer_of("post", &path(word), "409", None));
+    }
+
+    world.batch(requests("/batch")["related"]).await;
+    let id = world.batch(requests("/batch")["related"]).await.batch_id();
+    let analysis = world.get(&format!("/batches/{id}/failure-analysis")).await;
+    same(&analysis, 200, answer_of("get", &path("failure-analysis"), "200", None));
+    same(&act(&id, "retry").await, 202, answer_of("post", &path("retry"), "202", None));
 }
 
 #[tokio::test(start_paused = true)]

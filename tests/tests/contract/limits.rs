@@ -40,6 +40,14 @@ fn numbers_in_schemas_are_those_of_the_code() {
         ("schemas/Verdict/properties/index/maximum".to_owned(), json!(limits::MAX_OPERATIONS - 1)),
         ("schemas/PlannedOperation/properties/index/maximum".to_owned(), json!(limits::MAX_OPERATIONS - 1)),
         ("schemas/ProblemItem/properties/operation/maximum".to_owned(), json!(limits::MAX_OPERATIONS - 1)),
+        ("schemas/FailedOperation/properties/index/maximum".to_owned(), json!(limits::MAX_OPERATIONS - 1)),
+        ("schemas/FailedOperation/properties/impact/maximum".to_owned(), json!(limits::MAX_OPERATIONS - 1)),
+        ("schemas/ImpactedOperation/properties/index/maximum".to_owned(), json!(limits::MAX_OPERATIONS - 1)),
+        ("schemas/FailureAnalysis/properties/failedOperations/maxItems".to_owned(), json!(limits::MAX_OPERATIONS)),
+        ("schemas/FailureAnalysis/properties/impactedOperations/maxItems".to_owned(), json!(limits::MAX_OPERATIONS)),
+        ("schemas/Retry/properties/retryCount/maximum".to_owned(), json!(limits::MAX_OPERATIONS)),
+        ("schemas/Retry/properties/attempt/maximum".to_owned(), json!(limits::MAX_RETRY_ATTEMPTS)),
+        ("schemas/Batch/properties/attempt/maximum".to_owned(), json!(limits::MAX_RETRY_ATTEMPTS)),
         (
             "schemas/BatchOperation/properties/id/pattern".to_owned(),
             json!(format!("^[A-Za-z0-9_]{{1,{}}}$", OperationId::MAX_LEN)),
@@ -132,9 +140,23 @@ fn times_are_nested_as_the_code_needs_them() {
             "{name}: EventBridge cannot send under a KMS key of AWS"
         );
     }
-    let events = &resource("ExecutorFunction")["Properties"]["Events"]["Messages"]["Properties"];
-    assert_eq!(events["FunctionResponseTypes"], json!(["ReportBatchItemFailures"]));
+    let dead = &resource("BatchDeadLetterQueue")["Properties"];
+    assert_eq!(dead["VisibilityTimeout"], queue["VisibilityTimeout"], "it calls the function too");
     assert!(OPERATIONS.contains("after five failed attempts"));
+}
+
+#[test]
+fn both_queues_call_the_executor_and_only_what_failed_is_kept() {
+    let events = resource("ExecutorFunction")["Properties"]["Events"].as_object().unwrap();
+    let queues: Vec<&Value> = events.values().map(|event| &event["Properties"]["Queue"]).collect();
+    assert_eq!(queues, [&json!({ "GetAtt": "BatchQueue.Arn" }), &json!({ "GetAtt": "BatchDeadLetterQueue.Arn" })]);
+    for event in events.values() {
+        assert_eq!(event["Type"], "SQS");
+        assert_eq!(event["Properties"]["FunctionResponseTypes"], json!(["ReportBatchItemFailures"]));
+    }
+    // A dead letter is told by the end of its queue's name, which CloudFormation must not choose.
+    let name = &resource("BatchDeadLetterQueue")["Properties"]["QueueName"]["Sub"];
+    assert_eq!(*name, "${AWS::StackName}-BatchDeadLetterQueue");
 }
 
 #[test]

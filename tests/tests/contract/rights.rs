@@ -64,13 +64,13 @@ fn called(function: Function) -> Rights {
     contexts.into_iter().map(|(right, contexts)| (right, bound(contexts))).collect()
 }
 
-/// What Lambda itself does with the role of a function: it writes the log, and takes messages from the queue.
+/// What Lambda itself does with the role of a function: it writes the log, and takes messages from the queues.
 fn done_by_lambda(function: Function) -> Rights {
     let log = format!("{}LogGroup", name_of(function));
     let mut rights = vec![("logs:CreateLogStream", log.clone()), ("logs:PutLogEvents", log)];
     if function == Function::Executor {
         for action in ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"] {
-            rights.push((action, "BatchQueue".to_owned()));
+            rights.extend(["BatchQueue", "BatchDeadLetterQueue"].map(|queue| (action, queue.to_owned())));
         }
     }
     rights.into_iter().map(|(action, place)| ((action.to_owned(), place), BTreeSet::new())).collect()

@@ -1,10 +1,14 @@
 //! The accepted request: written once, never changed.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{BatchId, Options};
 use crate::auth::{Caller, Tenant};
-use crate::limits::{REMAINS_MS, RETENTION_MS};
+use crate::limits::{BACKGROUND_TIMEOUT_MS, DEFAULT_TIMEOUT_MS, REMAINS_MS, RETENTION_MS};
+use crate::operation::{Operation, OperationId};
 use crate::runtime::Timestamp;
 
 /// The contract a batch came in by.
@@ -46,6 +50,26 @@ pub enum Operations {
     },
 }
 
+/// What a batch works on.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Work {
+    /// In request order.
+    #[serde(rename = "o")]
+    pub operations: Vec<Operation>,
+    /// Results of another batch's operations that these refer to, by their ids.
+    #[serde(rename = "g", default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub given: BTreeMap<OperationId, Value>,
+}
+
+/// The batch that another one retries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lineage {
+    /// The batch whose failed and skipped operations these are.
+    pub retry_of: BatchId,
+    /// How manieth retry in the line: 1 for that of an original.
+    pub attempt: usize,
+}
+
 /// A batch as accepted. Its existence is the acceptance.
 #[derive(Debug, Clone)]
 pub struct Head {
@@ -69,6 +93,8 @@ pub struct Head {
     pub background: bool,
     /// When it was accepted.
     pub created: Timestamp,
+    /// Set when it retries another batch.
+    pub lineage: Option<Lineage>,
     /// The operations.
     pub operations: Operations,
 }
@@ -92,6 +118,17 @@ impl Head {
     /// When what belongs to it may be deleted.
     pub fn remains_expire(&self) -> Timestamp {
         self.expires().plus_ms(REMAINS_MS)
+    }
+
+    /// When its time is over: no commit is sent after that. A client's `timeout` counts from the start; without one a
+    /// call has 30 s, and a batch in the background an hour from its acceptance.
+    pub fn deadline(&self, started: Timestamp, paused_ms: i64) -> Timestamp {
+        let (from, ms) = match (self.options.timeout_ms, self.background) {
+            (Some(ms), _) => (started, i64::try_from(ms).unwrap_or(i64::MAX)),
+            (None, false) => (started, DEFAULT_TIMEOUT_MS.cast_signed()),
+            (None, true) => (self.created, BACKGROUND_TIMEOUT_MS),
+        };
+        from.plus_ms(ms).plus_ms(paused_ms)
     }
 
     /// Whether `caller` may see it: its maker, and an admin of the tenant.

@@ -5,10 +5,10 @@ mod options;
 mod pack;
 mod state;
 
-pub use head::{Dialect, Head, Operations};
+pub use head::{Dialect, Head, Lineage, Operations, Work};
 pub use options::Options;
 pub use pack::{Corrupt, pack, unpack};
-pub use state::{Results, Segment, State, Status, Summary};
+pub use state::{Cut, Results, Segment, State, Status, Summary};
 
 use std::fmt;
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Head;
-use crate::operation::Outcome;
+use crate::operation::{Code, Outcome, SkipReason};
 use crate::runtime::Timestamp;
 
 /// Where a batch stands. Absent state means [`Status::Pending`].
@@ -20,15 +20,34 @@ pub enum Status {
     Partial,
     /// None succeeded, or an atomic batch was not applied.
     Failed,
+    /// Stopped by a client between two chunks, until it is resumed. Time stands still.
+    Paused,
+    /// Ended by a client.
+    Cancelled,
+    /// Ended by its deadline.
+    #[serde(rename = "timed_out")]
+    TimedOut,
 }
 
 impl Status {
     /// Every status.
-    pub const ALL: [Self; 5] = [Self::Pending, Self::Running, Self::Completed, Self::Partial, Self::Failed];
+    pub const ALL: [Self; 8] = [
+        Self::Pending,
+        Self::Running,
+        Self::Completed,
+        Self::Partial,
+        Self::Failed,
+        Self::Paused,
+        Self::Cancelled,
+        Self::TimedOut,
+    ];
 
     /// Whether nothing will change any more.
     pub fn is_terminal(self) -> bool {
-        matches!(self, Self::Completed | Self::Partial | Self::Failed)
+        match self {
+            Self::Completed | Self::Partial | Self::Failed | Self::Cancelled | Self::TimedOut => true,
+            Self::Pending | Self::Running | Self::Paused => false,
+        }
     }
 
     /// The stored word.
@@ -39,6 +58,9 @@ impl Status {
             Self::Completed => "completed",
             Self::Partial => "partial",
             Self::Failed => "failed",
+            Self::Paused => "paused",
+            Self::Cancelled => "cancelled",
+            Self::TimedOut => "timed_out",
         }
     }
 
@@ -145,9 +167,93 @@ pub struct State {
     pub updated: Timestamp,
     /// Results of the operations before the cursor.
     pub results: Results,
+    /// What ended the batch before all its operations had; the others are told by it.
+    pub cut: Option<Cut>,
+    /// Milliseconds it was paused; its deadline is so much later.
+    pub paused_ms: i64,
+}
+
+/// What ends a batch before all its operations have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Cut {
+    /// A client cancelled it.
+    Cancelled,
+    /// Its deadline passed.
+    Deadline,
+    /// Its message failed as often as a queue delivers it.
+    Poison,
+}
+
+impl Cut {
+    /// Every cut.
+    pub const ALL: [Self; 3] = [Self::Cancelled, Self::Deadline, Self::Poison];
+
+    /// The stored word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cancelled => "cancelled",
+            Self::Deadline => "deadline",
+            Self::Poison => "poison",
+        }
+    }
+
+    /// `None` for a word that is no cut.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|cut| cut.as_str() == text)
+    }
+
+    /// How an operation is told that had not ended.
+    pub fn outcome(self) -> Outcome {
+        match self {
+            Self::Cancelled => Outcome::Skipped { reason: SkipReason::Cancelled },
+            Self::Deadline => Outcome::Skipped { reason: SkipReason::DeadlineExceeded },
+            Self::Poison => Outcome::failed(Code::Poison, "the batch could not be worked on, and was given up"),
+        }
+    }
 }
 
 impl State {
+    /// The state of `head` before the first commit of anything.
+    pub fn begun(head: &Head, now: Timestamp) -> Self {
+        Self {
+            rev: 0,
+            seed: head.seed.clone(),
+            status: Status::Pending,
+            nonce: String::new(),
+            cursor: 0,
+            summary: Summary::pending(head.total()),
+            started: now,
+            updated: now,
+            results: Results::default(),
+            cut: None,
+            paused_ms: 0,
+        }
+    }
+
+    /// The next state: one more revision, by the attempt `nonce`, at `now`.
+    #[must_use]
+    pub fn next(&self, nonce: String, now: Timestamp) -> Self {
+        Self { rev: self.rev + 1, nonce, updated: now, ..self.clone() }
+    }
+
+    /// Ends the batch where it stands: what has not ended is told by `cut`.
+    pub fn cut_off(&mut self, cut: Cut) {
+        let left = self.summary.pending;
+        self.summary.pending = 0;
+        self.cut = Some(cut);
+        match cut {
+            Cut::Cancelled | Cut::Deadline => self.summary.skipped += left,
+            Cut::Poison => self.summary.failed += left,
+        }
+        self.status = match cut {
+            Cut::Cancelled => Status::Cancelled,
+            Cut::Deadline => Status::TimedOut,
+            Cut::Poison if self.summary.successful == 0 => Status::Failed,
+            Cut::Poison => Status::Partial,
+        };
+    }
+
     /// When the batch ended, once it has.
     pub fn completed(&self) -> Option<Timestamp> {
         self.status.is_terminal().then_some(self.updated)

@@ -1,5 +1,6 @@
 //! The wire contracts, each translated at this edge to the one vocabulary inside and back.
 
+pub mod analysis;
 pub mod native;
 pub mod preview;
 pub mod records;

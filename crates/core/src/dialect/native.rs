@@ -15,6 +15,9 @@ pub fn word(status: Status) -> &'static str {
         Status::Completed => "completed",
         Status::Partial => "partial",
         Status::Failed => "failed",
+        Status::Paused => "paused",
+        Status::Cancelled => "cancelled",
+        Status::TimedOut => "timed_out",
     }
 }
 
@@ -33,7 +36,7 @@ pub fn status(text: &str) -> Option<Status> {
 pub fn batch(head: &Head, state: Option<&State>) -> Value {
     let time = |at: Option<Timestamp>| at.map_or(Value::Null, |at| Value::String(at.to_string()));
     let summary = state.map_or_else(|| Summary::pending(head.total()), |state| state.summary);
-    json!({
+    let mut told = json!({
         "id": head.id.as_str(),
         "dialect": head.dialect.as_str(),
         "status": word(state.map_or(Status::Pending, |state| state.status)),
@@ -49,7 +52,12 @@ pub fn batch(head: &Head, state: Option<&State>) -> Value {
         "startedAt": time(state.map(|state| state.started)),
         "completedAt": time(state.and_then(State::completed)),
         "expiresAt": head.expires().to_string(),
-    })
+    });
+    if let (Value::Object(told), Some(lineage)) = (&mut told, &head.lineage) {
+        told.insert("retryOf".into(), lineage.retry_of.as_str().into());
+        told.insert("attempt".into(), lineage.attempt.into());
+    }
+    told
 }
 
 /// The result of one operation, with its id and place; `None` for the outcome is one that has not ended.

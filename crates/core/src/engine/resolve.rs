@@ -24,6 +24,9 @@ pub(super) struct Outcomes<'a> {
 
 impl Lookup for Outcomes<'_> {
     fn outcome(&self, operation: &str) -> reference::Outcome<'_> {
+        if let Some(data) = self.job.plan.given(operation) {
+            return reference::Outcome::Data(data);
+        }
         let index = self.job.plan.index_of(operation);
         match index.and_then(|index| self.ended.get(index).copied().flatten()) {
             Some(Outcome::Completed { data }) => reference::Outcome::Data(data),

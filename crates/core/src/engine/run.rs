@@ -6,7 +6,7 @@ use super::action::Action as Write;
 use super::chunk::{Chunk, advance, checks, fold};
 use super::evaluate::{Job, Progress, Step, evaluate};
 use super::snapshot::{Need, Snapshot};
-use crate::batch::{Head, Results, Segment, State, Status, Summary, pack};
+use crate::batch::{Cut, Head, Segment, State, Status, pack};
 use crate::limits::{Limits, MAX_ROUNDS};
 use crate::model::Model;
 use crate::operation::{Action, Code, Failure, Outcome};
@@ -51,31 +51,46 @@ impl Ran {
     pub fn ended(&self) -> bool {
         self.state.as_ref().is_some_and(|state| state.status.is_terminal())
     }
+
+    /// Whether the batch is paused.
+    pub fn paused(&self) -> bool {
+        self.state.as_ref().is_some_and(|state| state.status == Status::Paused)
+    }
 }
 
 /// Runs the batch on from `state`. What it does is safe whoever else runs the same batch at the same time: each commit
 /// carries the state guard, and whoever loses adopts the winner's state and goes on from there.
 pub async fn run(run: &Run<'_>, state: Option<State>, contents: Contents) -> Result<Ran, Fault> {
-    let plan = Plan::ordered(contents.operations, run.head.order.clone());
+    let plan = Plan::ordered(contents.work, run.head.order.clone());
     let mut session = Session {
         run,
         plan: &plan,
         keys: TenantKey::new(run.head.tenant()),
-        started: state.as_ref().map_or_else(|| run.clock.now(), |state| state.started),
+        store: run.store.clone(),
+        begun: run.clock.now(),
         state,
         outcomes: contents.outcomes,
         snapshot: Snapshot::default(),
         decided: BTreeMap::new(),
+        retried: BTreeMap::new(),
         rounds: 0,
         most: run.limits.chunk_operations,
         at_once: false,
         over: false,
     };
-    while !session.ended() && !session.over && run.clock.now() < run.until {
-        let steps = session.evaluate().await?;
-        session.commit_all(steps).await?;
+    while !session.stands() && !session.over && run.clock.now() < run.until {
+        session.store = run.store.until(run.until.min(session.deadline()));
+        if run.clock.now() < session.deadline() {
+            let steps = session.evaluate().await?;
+            session.commit_all(steps).await?;
+        } else {
+            session.time_out().await?;
+        }
     }
-    let (state, outcomes) = (session.state, session.outcomes);
+    let (state, mut outcomes) = (session.state, session.outcomes);
+    if let Some(cut) = state.as_ref().and_then(|state| state.cut) {
+        outcomes.resize_with(run.head.total(), || cut.outcome());
+    }
     Ok(Ran { state, plan, outcomes })
 }
 
@@ -83,11 +98,16 @@ struct Session<'a> {
     run: &'a Run<'a>,
     plan: &'a Plan,
     keys: TenantKey,
-    started: Timestamp,
+    /// Bounded to the batch's own deadline too: no commit is sent after it.
+    store: Store,
+    /// When this run began: the start of a batch that nothing was committed of.
+    begun: Timestamp,
     state: Option<State>,
     outcomes: Vec<Outcome>,
     snapshot: Snapshot,
     decided: BTreeMap<usize, Failure>,
+    /// How often an operation was planned again after it had failed for good.
+    retried: BTreeMap<usize, u64>,
     /// Attempts since the cursor last moved.
     rounds: u32,
     /// Operations in a chunk, at most; halved by contention.
@@ -105,8 +125,24 @@ enum Next {
 }
 
 impl Session<'_> {
-    fn ended(&self) -> bool {
-        self.state.as_ref().is_some_and(|state| state.status.is_terminal())
+    /// Whether there is nothing to do: the batch has ended, or is paused.
+    fn stands(&self) -> bool {
+        self.state.as_ref().is_some_and(|state| state.status.is_terminal() || state.status == Status::Paused)
+    }
+
+    fn deadline(&self) -> Timestamp {
+        let (started, paused_ms) =
+            self.state.as_ref().map_or((self.begun, 0), |state| (state.started, state.paused_ms));
+        self.run.head.deadline(started, paused_ms)
+    }
+
+    /// Ends the batch where it stands, unless somebody else moved it on.
+    async fn time_out(&mut self) -> Result<(), Fault> {
+        let mut state = self.next_state();
+        state.cut_off(Cut::Deadline);
+        let store = self.run.store.until(self.run.until);
+        self.store = store;
+        self.write_state(state, &[]).await.map(|_| ())
     }
 
     fn atomic(&self) -> bool {
@@ -133,7 +169,7 @@ impl Session<'_> {
     }
 
     async fn load(&mut self, needs: Vec<Need>) -> Result<(), Fault> {
-        let store = self.run.store;
+        let store = self.store.clone();
         let first = self.snapshot.rows.is_empty() && self.snapshot.found.is_empty();
         let only_rows = needs.iter().all(|need| matches!(need, Need::Row(_)));
         let mut rows = BTreeSet::new();
@@ -180,7 +216,8 @@ impl Session<'_> {
 
     /// Commits `steps` chunk by chunk, until they are done, the time is over, or something makes them untrue.
     async fn commit_all(&mut self, mut steps: Vec<Step>) -> Result<(), Fault> {
-        while !steps.is_empty() && !self.ended() && self.run.clock.now() < self.run.until {
+        let until = self.run.until.min(self.deadline());
+        while !steps.is_empty() && !self.stands() && self.run.clock.now() < until {
             let failed = self.atomic() && steps.iter().any(|step| step.outcome.is_failed());
             let (count, actions) = if self.atomic() {
                 (steps.len(), if failed { self.failure_checks(&steps) } else { self.atomic_actions(&steps) })
@@ -258,19 +295,13 @@ impl Session<'_> {
 
     /// One commit: results and state, effects, all or nothing of it.
     async fn commit(&mut self, steps: &[Step], actions: Vec<Write>, last: bool) -> Result<Next, Fault> {
-        let state = self.next_state(steps, last).await?;
-        let guard = self.state.as_ref().map(|state| state.rev);
-        let head = self.run.head;
+        let state = self.state_after(steps, last).await?;
         if actions.is_empty() {
-            if self.run.store.put_state(&self.keys, head, guard, &state).await? {
-                self.moved(state, steps, actions);
-                return Ok(Next::Continue);
-            }
-            let stands = self.run.store.batch(&self.keys, &head.id).await?.and_then(|(_, state)| state);
-            return self.adopt(stands, state, (steps, actions)).await;
+            return self.write_state(state, steps).await;
         }
-        let committing = Committing { head, guard, state: &state, actions: &actions };
-        match self.run.store.commit(&self.keys, &committing).await? {
+        let guard = self.state.as_ref().map(|state| state.rev);
+        let committing = Committing { head: self.run.head, guard, state: &state, actions: &actions };
+        match self.store.commit(&self.keys, &committing).await? {
             Commit::Done => {
                 self.moved(state, steps, actions);
                 Ok(Next::Continue)
@@ -284,14 +315,14 @@ impl Session<'_> {
                     self.snapshot.correct(refusal);
                 }
                 if contended {
-                    self.contended(steps, &keys);
+                    self.contended(steps, &keys).await;
                 }
                 Ok(Next::Replan)
             }
             Commit::Busy(keys) => {
                 self.most = (steps.len() / 2).max(1);
                 // Without time to wait there is none to try again in: the next run does.
-                if self.contended(steps, &keys) && !self.run.store.pause(self.rounds).await {
+                if self.contended(steps, &keys).await && !self.store.pause(self.rounds).await {
                     self.over = true;
                 }
                 Ok(Next::Replan)
@@ -303,42 +334,48 @@ impl Session<'_> {
         }
     }
 
-    /// The state after `steps`; results that have outgrown it are stored in parts first, which the commit points to.
-    async fn next_state(&self, steps: &[Step], last: bool) -> Result<State, Fault> {
-        let head = self.run.head;
-        let before = self.state.as_ref();
-        let nonce = self.run.entropy.hex32();
-        let mut summary = before.map_or_else(|| Summary::pending(head.total()), |state| state.summary);
-        for step in steps {
-            summary.add(&step.outcome);
+    /// A commit without effects: the state alone.
+    async fn write_state(&mut self, state: State, steps: &[Step]) -> Result<Next, Fault> {
+        let (head, guard) = (self.run.head, self.state.as_ref().map(|state| state.rev));
+        if self.store.put_state(&self.keys, head, guard, &state).await? {
+            self.moved(state, steps, Vec::new());
+            return Ok(Next::Continue);
         }
-        let mut results = before.map_or_else(Results::default, |state| state.results.clone());
-        let from = results.inline_from();
+        let stands = self.store.batch(&self.keys, &head.id).await?.and_then(|(_, state)| state);
+        self.adopt(stands, state, (steps, Vec::new())).await
+    }
+
+    fn next_state(&self) -> State {
+        let first = || State::begun(self.run.head, self.begun);
+        let before = self.state.clone().unwrap_or_else(first);
+        before.next(self.run.entropy.hex32(), self.run.clock.now())
+    }
+
+    /// The state after `steps`; results that have outgrown it are stored in parts first, which the commit points to.
+    async fn state_after(&self, steps: &[Step], last: bool) -> Result<State, Fault> {
+        let head = self.run.head;
+        let mut state = self.next_state();
+        for step in steps {
+            state.summary.add(&step.outcome);
+        }
+        let from = state.results.inline_from();
         let inline: Vec<&Outcome> =
             self.outcomes.iter().skip(from).chain(steps.iter().map(|step| &step.outcome)).collect();
-        results.inline = pack(&inline)?;
-        if results.inline.len() > self.run.limits.inline_results {
-            let packed = std::mem::take(&mut results.inline);
-            let parts = self.run.store.put_results(&self.keys, head, (from, &nonce), &packed).await?;
-            results.segments.push(Segment { from, count: inline.len(), nonce: nonce.clone(), parts });
+        state.results.inline = pack(&inline)?;
+        if state.results.inline.len() > self.run.limits.inline_results {
+            let packed = std::mem::take(&mut state.results.inline);
+            let parts = self.store.put_results(&self.keys, head, (from, &state.nonce), &packed).await?;
+            let segment = Segment { from, count: inline.len(), nonce: state.nonce.clone(), parts };
+            state.results.segments.push(segment);
         }
-        let failed = head.options.atomic && summary.failed > 0;
-        let status = match (last, failed) {
+        let failed = head.options.atomic && state.summary.failed > 0;
+        state.status = match (last, failed) {
             (false, _) => Status::Running,
             (true, true) => Status::Failed,
-            (true, false) => Status::at_end(&summary),
+            (true, false) => Status::at_end(&state.summary),
         };
-        Ok(State {
-            rev: before.map_or(1, |state| state.rev + 1),
-            seed: head.seed.clone(),
-            status,
-            nonce,
-            cursor: self.outcomes.len() + steps.len(),
-            summary,
-            started: self.started,
-            updated: self.run.clock.now(),
-            results,
-        })
+        state.cursor = self.outcomes.len() + steps.len();
+        Ok(state)
     }
 
     fn moved(&mut self, state: State, steps: &[Step], actions: Vec<Write>) {
@@ -359,7 +396,7 @@ impl Session<'_> {
         let head = self.run.head;
         let Some(stands) = stands.filter(|state| state.belongs_to(head)) else {
             // There was none before either: the store refused the sending, not the state. A new nonce, a new try.
-            if self.state.is_none() && self.contended(steps, &[]) {
+            if self.state.is_none() && self.contended(steps, &[]).await {
                 return Ok(Next::Replan);
             }
             return Err(Fault::new("commit", "the guard failed and there is no state"));
@@ -368,8 +405,7 @@ impl Session<'_> {
             self.moved(ours, steps, actions);
             return Ok(Next::Continue);
         }
-        self.outcomes = self.run.store.contents(&self.keys, head, Some(&stands)).await?.outcomes;
-        self.started = stands.started;
+        self.outcomes = self.store.contents(&self.keys, head, Some(&stands)).await?.outcomes;
         self.state = Some(stands);
         self.snapshot = Snapshot::default();
         self.at_once = false;
@@ -377,8 +413,9 @@ impl Session<'_> {
         Ok(Next::Replan)
     }
 
-    /// Counts a round lost to others; after [`MAX_ROUNDS`] the first operation in their way fails. True to try again.
-    fn contended(&mut self, steps: &[Step], keys: &[Key]) -> bool {
+    /// Counts a round lost to others; after [`MAX_ROUNDS`] the first operation in their way fails, once its retries are
+    /// spent too. True to try again.
+    async fn contended(&mut self, steps: &[Step], keys: &[Key]) -> bool {
         self.rounds += 1;
         if self.rounds <= MAX_ROUNDS {
             return true;
@@ -388,10 +425,15 @@ impl Session<'_> {
             step.changes.iter().any(|change| keys.contains(&change.key()))
                 || step.reads.iter().any(|key| keys.contains(key))
         };
-        if let Some(step) = steps.iter().find(touches).or(steps.first()) {
-            let message = format!("others kept changing what this operation touches, {MAX_ROUNDS} times in a row");
-            self.decided.insert(step.operation, Failure::new(Code::Conflict, message));
+        let Some(step) = steps.iter().find(touches).or(steps.first()) else { return true };
+        let retried = self.retried.entry(step.operation).or_default();
+        if *retried < self.run.head.options.max_retries {
+            *retried += 1;
+            self.store.pause(MAX_ROUNDS).await;
+            return true;
         }
+        let message = format!("others kept changing what this operation touches, {MAX_ROUNDS} times in a row");
+        self.decided.insert(step.operation, Failure::new(Code::Conflict, message));
         false
     }
 

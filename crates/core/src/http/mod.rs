@@ -62,7 +62,7 @@ impl Request {
 pub async fn handle(app: &App, function: Function, request: &Request) -> Response {
     let begun = app.clock().now();
     let reply = match Route::find(&request.method, &request.path) {
-        Some(route) if route.function() == function => dispatch(app, route, request).await,
+        Some(route) if route.function() == function => Box::pin(dispatch(app, route, request)).await,
         _ => {
             let message = format!("there is no route {} {}", shorten(&request.method), shorten(&request.path));
             Reply::error(Code::RouteNotFound, message)
@@ -97,6 +97,9 @@ async fn dispatch(app: &App, route: Route, request: &Request) -> Reply {
         Route::Batches => reads::batches(app, &caller, request).await,
         Route::Batch(id) => reads::batch(app, &caller, &id, request).await,
         Route::Results(id) => reads::results(app, &caller, &id, request).await,
+        Route::FailureAnalysis(id) => reads::failure_analysis(app, &caller, &id, request).await,
+        Route::Act(act, id) => writes::act(app, &caller, &id, act, request).await,
+        Route::Retry(id) => writes::retry(app, &caller, &id, request).await,
         Route::Capabilities => reads::capabilities(app),
         Route::Health => reads::health(),
     }

@@ -6,6 +6,7 @@ use super::{Reply, Request};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::batch::{BatchId, Dialect, Head, State, Status, Summary};
+use crate::dialect::analysis::analysis;
 use crate::dialect::native;
 use crate::limits;
 use crate::operation::{Action, Code};
@@ -69,15 +70,29 @@ async fn seen(app: &App, caller: &Caller, id: &str, request_id: &str) -> Result<
 
 pub(super) async fn batch(app: &App, caller: &Caller, id: &str, request: &Request) -> Reply {
     match seen(app, caller, id, &request.request_id).await {
-        Ok((head, state)) => {
-            let summary = state.as_ref().map_or_else(|| Summary::pending(head.total()), |state| state.summary);
-            let status = state.as_ref().map_or(Status::Pending, |state| state.status);
-            let reply = Reply::told(200, native::batch(&head, state.as_ref()))
-                .header("Batch-Id", head.id.as_str())
-                .header("Batch-Status", native::outcome(status, &summary));
-            if status.is_terminal() { reply } else { reply.header("Retry-After", "1") }
-        }
+        Ok((head, state)) => told(&head, state.as_ref()),
         Err(reply) => reply,
+    }
+}
+
+/// A batch as it stands.
+pub(super) fn told(head: &Head, state: Option<&State>) -> Reply {
+    let summary = state.map_or_else(|| Summary::pending(head.total()), |state| state.summary);
+    let status = state.map_or(Status::Pending, |state| state.status);
+    let reply = Reply::told(200, native::batch(head, state))
+        .header("Batch-Id", head.id.as_str())
+        .header("Batch-Status", native::outcome(status, &summary));
+    if status.is_terminal() { reply } else { reply.header("Retry-After", "1") }
+}
+
+pub(super) async fn failure_analysis(app: &App, caller: &Caller, id: &str, request: &Request) -> Reply {
+    let (head, state) = match seen(app, caller, id, &request.request_id).await {
+        Ok(seen) => seen,
+        Err(reply) => return reply,
+    };
+    match status::results(app, &head, state.as_ref()).await {
+        Ok(results) => Reply::told(200, analysis(&head, state.as_ref(), &results.plan, &results.outcomes)),
+        Err(fault) => Reply::fault(&fault, &request.request_id),
     }
 }
 

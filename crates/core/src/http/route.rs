@@ -2,6 +2,7 @@
 
 use crate::batch::BatchId;
 use crate::config::Function;
+use crate::lifecycle::Act;
 
 /// Where a request goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +17,12 @@ pub enum Route {
     Batch(String),
     /// Tell the results of one batch.
     Results(String),
+    /// Tell why a batch failed.
+    FailureAnalysis(String),
+    /// Cancel, pause or resume a batch.
+    Act(Act, String),
+    /// Send what failed again.
+    Retry(String),
     /// Tell the limits.
     Capabilities,
     /// Tell that the service is up.
@@ -23,12 +30,17 @@ pub enum Route {
 }
 
 /// Method, path as `openapi.yaml` writes it, and the function that answers.
-pub const ROUTES: [(&str, &str, Function); 7] = [
+pub const ROUTES: [(&str, &str, Function); 12] = [
     ("POST", "/batch", Function::Submit),
     ("POST", "/batch/plan", Function::Submit),
     ("GET", "/batches", Function::Status),
     ("GET", "/batches/{batchId}", Function::Status),
     ("GET", "/batches/{batchId}/results", Function::Status),
+    ("GET", "/batches/{batchId}/failure-analysis", Function::Status),
+    ("POST", "/batches/{batchId}/cancel", Function::Submit),
+    ("POST", "/batches/{batchId}/pause", Function::Submit),
+    ("POST", "/batches/{batchId}/resume", Function::Submit),
+    ("POST", "/batches/{batchId}/retry", Function::Submit),
     ("GET", "/capabilities", Function::Status),
     ("GET", "/health", Function::Status),
 ];
@@ -43,6 +55,11 @@ impl Route {
             ("GET", ["batches"]) => Self::Batches,
             ("GET", ["batches", id]) => Self::Batch((*id).to_owned()),
             ("GET", ["batches", id, "results"]) => Self::Results((*id).to_owned()),
+            ("GET", ["batches", id, "failure-analysis"]) => Self::FailureAnalysis((*id).to_owned()),
+            ("POST", ["batches", id, "cancel"]) => Self::Act(Act::Cancel, (*id).to_owned()),
+            ("POST", ["batches", id, "pause"]) => Self::Act(Act::Pause, (*id).to_owned()),
+            ("POST", ["batches", id, "resume"]) => Self::Act(Act::Resume, (*id).to_owned()),
+            ("POST", ["batches", id, "retry"]) => Self::Retry((*id).to_owned()),
             ("GET", ["capabilities"]) => Self::Capabilities,
             ("GET", ["health"]) => Self::Health,
             _ => return None,
@@ -52,8 +69,13 @@ impl Route {
     /// The function that answers it.
     pub fn function(&self) -> Function {
         match self {
-            Self::Submit | Self::Plan => Function::Submit,
-            Self::Batches | Self::Batch(_) | Self::Results(_) | Self::Capabilities | Self::Health => Function::Status,
+            Self::Submit | Self::Plan | Self::Act(..) | Self::Retry(_) => Function::Submit,
+            Self::Batches
+            | Self::Batch(_)
+            | Self::Results(_)
+            | Self::FailureAnalysis(_)
+            | Self::Capabilities
+            | Self::Health => Function::Status,
         }
     }
 }

@@ -3,12 +3,13 @@
 use serde_json::json;
 
 use super::route::location;
-use super::{Reply, Request, body, prefer};
+use super::{Reply, Request, body, prefer, reads};
 use crate::app::App;
 use crate::auth::Caller;
-use crate::batch::{Dialect, Status};
+use crate::batch::{BatchId, Dialect, Status};
 use crate::dialect::records::{self, Room};
 use crate::dialect::{native, preview};
+use crate::lifecycle::{self, Act};
 use crate::limits::{MAX_IDEMPOTENCY_KEY, MAX_PROBLEMS, MAX_RESPONSE_BYTES};
 use crate::operation::Code;
 use crate::submit::{self, Preference, Submission, Submitted, Told};
@@ -55,6 +56,43 @@ pub(super) fn plan(app: &App, caller: &Caller, request: &Request) -> Reply {
     let mut problems = submit::problems(app, &read);
     problems.truncate(MAX_PROBLEMS);
     Reply::told(200, preview::plan(app.model(), app.limits(), caller, read, &problems))
+}
+
+/// Cancels, pauses or resumes the batch at `id`.
+pub(super) async fn act(app: &App, caller: &Caller, id: &str, act: Act, request: &Request) -> Reply {
+    let Some(id) = BatchId::parse(id) else { return missing() };
+    match lifecycle::act(app, caller, &id, act).await {
+        Ok(Some((head, state))) => reads::told(&head, Some(&state)),
+        Ok(None) => missing(),
+        Err(refusal) => Reply::refused(refusal, &request.request_id),
+    }
+}
+
+/// Sends again what failed of the batch at `id`.
+pub(super) async fn retry(app: &App, caller: &Caller, id: &str, request: &Request) -> Reply {
+    let Some(id) = BatchId::parse(id) else { return missing() };
+    let idempotency_key = match idempotency_key(request) {
+        Ok(key) => key,
+        Err(reply) => return reply,
+    };
+    match lifecycle::retry(app, caller, &id, (&request.path, idempotency_key)).await {
+        Ok(Some(retried)) => {
+            let body = json!({
+                "newBatchId": retried.told.head.id.as_str(),
+                "retryCount": retried.count,
+                "attempt": retried.attempt,
+            });
+            let location = location(&request.base_path, &retried.told.head.id);
+            let reply = Reply::told(202, body).header("Retry-After", "1");
+            about(reply, &retried.told, location, &Preference::default())
+        }
+        Ok(None) => missing(),
+        Err(refusal) => Reply::refused(refusal, &request.request_id),
+    }
+}
+
+fn missing() -> Reply {
+    Reply::error(Code::NotFound, "there is no such batch")
 }
 
 fn idempotency_key(request: &Request) -> Result<Option<&str>, Reply> {

@@ -56,6 +56,16 @@ catalogue! {
     NotFound, "NOT_FOUND", 404, false, "Check the id.";
     /// No such route.
     RouteNotFound, "ROUTE_NOT_FOUND", 404, false, "See the API description for the routes there are.";
+    /// The batch has ended, so there is nothing to stop.
+    BatchEnded, "BATCH_ENDED", 409, false, "Read the batch: it has ended.";
+    /// The batch has not ended, so there is nothing to send again.
+    BatchNotEnded, "BATCH_NOT_ENDED", 409, true, "Wait until the batch has ended, or cancel it.";
+    /// The batch is not paused.
+    NotPaused, "NOT_PAUSED", 409, false, "Only a paused batch can be resumed.";
+    /// Every operation succeeded.
+    NothingToRetry, "NOTHING_TO_RETRY", 409, false, "Every operation succeeded; there is nothing to send again.";
+    /// The batch is the last of its line.
+    RetryLimit, "RETRY_LIMIT", 409, false, "Find out why it keeps failing, and send a new batch.";
     /// The body is larger than the service takes.
     PayloadTooLarge, "PAYLOAD_TOO_LARGE", 413, false, "Split the batch, or send it as application/gzip.";
     /// A content type other than JSON or gzip of JSON.
@@ -124,6 +134,8 @@ catalogue! {
     ConditionFailed, "CONDITION_FAILED", 409, false, "Read the row again and decide anew.";
     /// Others kept changing the same rows.
     Conflict, "CONFLICT", 409, true, "Send it again in a moment.";
+    /// The batch was given up after its message had failed too often.
+    Poison, "POISON", 500, true, "Retry the batch; if it fails again, report its id.";
     /// A row larger than the store holds.
     ItemTooLarge, "ITEM_TOO_LARGE", 413, false, "Keep a row under 400 KB.";
     /// A result larger than a batch may keep.

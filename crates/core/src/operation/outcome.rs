@@ -88,6 +88,12 @@ impl Failure {
 /// Why an operation did not take effect though it did not fail. Where several hold, the first listed is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SkipReason {
+    /// The batch was cancelled before it.
+    #[serde(rename = "c")]
+    Cancelled,
+    /// The batch's time was over before it.
+    #[serde(rename = "t")]
+    DeadlineExceeded,
     /// It depends on an operation that failed, directly or through others.
     #[serde(rename = "d")]
     DependencyFailed,
@@ -103,6 +109,8 @@ impl SkipReason {
     /// The words on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Cancelled => "Cancelled",
+            Self::DeadlineExceeded => "Deadline exceeded",
             Self::DependencyFailed => "Dependency failed",
             Self::RolledBack => "Rolled back",
             Self::BatchStopped => "Batch stopped",

@@ -14,18 +14,20 @@ pub use key::{Key, RowKey, UniqueKey};
 pub use read::{ReadOptions, Route, route};
 pub use size::{item_bytes, value_bytes};
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
+use crate::batch::Work;
 use crate::json::Object;
-use crate::operation::Operation;
+use crate::operation::{Operation, OperationId};
 use graph::{Cycle, Graph};
 
 /// Operations with their dependencies and the order they run in.
 #[derive(Debug)]
 pub struct Plan {
     operations: Vec<Operation>,
+    given: BTreeMap<OperationId, Value>,
     by_id: HashMap<String, usize>,
     graph: Graph,
     order: Vec<usize>,
@@ -35,20 +37,21 @@ pub struct Plan {
 impl Plan {
     /// Orders `operations`: dependencies first, request order where they leave a choice.
     pub fn new(operations: Vec<Operation>) -> Result<Self, Cycle> {
-        let mut plan = Self::ordered(operations, Vec::new());
+        let mut plan = Self::ordered(Work { operations, given: BTreeMap::new() }, Vec::new());
         plan.order = plan.graph.order()?;
         Ok(plan)
     }
 
-    /// A plan with the order it was accepted with, so that another version of this code agrees on what a cursor means.
-    pub fn ordered(operations: Vec<Operation>, order: Vec<usize>) -> Self {
+    /// The plan of accepted work, with the order it was accepted with, so that another version of this code agrees on what a cursor means.
+    pub fn ordered(work: Work, order: Vec<usize>) -> Self {
+        let Work { operations, given } = work;
         let by_id: HashMap<String, usize> =
             operations.iter().enumerate().map(|(index, operation)| (operation.id.to_string(), index)).collect();
         let mut referenced = vec![false; operations.len()];
         let mut edges = Vec::new();
         for (index, operation) in operations.iter().enumerate() {
             edges.extend(operation.depends_on.iter().filter_map(|id| Some((*by_id.get(id.as_str())?, index))));
-            for source in references(operation).filter_map(|id| by_id.get(&id).copied()) {
+            for source in referred(operation).filter_map(|id| by_id.get(&id).copied()) {
                 edges.push((source, index));
                 if let Some(flag) = referenced.get_mut(source) {
                     *flag = true;
@@ -56,12 +59,22 @@ impl Plan {
             }
         }
         let graph = Graph::new(operations.len(), edges);
-        Self { operations, by_id, graph, order, referenced }
+        Self { operations, given, by_id, graph, order, referenced }
+    }
+
+    /// The operations alone, in request order.
+    pub fn into_operations(self) -> Vec<Operation> {
+        self.operations
     }
 
     /// In request order.
     pub fn operations(&self) -> &[Operation] {
         &self.operations
+    }
+
+    /// The result of another batch's operation that this one may refer to.
+    pub fn given(&self, id: &str) -> Option<&Value> {
+        self.given.get(&OperationId::parse(id)?)
     }
 
     /// Positions in the request, in the order they run.
@@ -86,7 +99,7 @@ impl Plan {
 }
 
 /// The ids that an operation's parameters refer to; malformed references were refused before.
-fn references(operation: &Operation) -> impl Iterator<Item = String> {
+pub fn referred(operation: &Operation) -> impl Iterator<Item = String> {
     let parameters = [&operation.store, &operation.query, &operation.metadata];
     parameters.into_iter().flat_map(Object::values).flat_map(|value: &Value| {
         let found = reference::collect(value).unwrap_or_default();

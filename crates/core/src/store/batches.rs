@@ -8,10 +8,10 @@ use super::attribute::{Item, Reader, b, damaged, json_text, n, s};
 use super::call::{Fault, refused};
 use super::{Store, TenantKey};
 use crate::auth;
-use crate::batch::{BatchId, Dialect, Head, Operations, Results, State, Status, Summary, unpack};
+use crate::batch::{BatchId, Cut, Dialect, Head, Lineage, Operations, Results, State, Status, Summary, Work, unpack};
 use crate::json::sha256_hex;
 use crate::limits::{INLINE_OPERATIONS_BYTES, PART_BYTES};
-use crate::operation::{Operation, Outcome};
+use crate::operation::Outcome;
 use crate::runtime::Timestamp;
 
 const HEAD: &str = "A#HEAD";
@@ -33,8 +33,8 @@ pub enum Accepted {
 /// What a batch holds beside its head and state.
 #[derive(Debug)]
 pub struct Contents {
-    /// In request order.
-    pub operations: Vec<Operation>,
+    /// What it works on.
+    pub work: Work,
     /// In execution order, up to the cursor.
     pub outcomes: Vec<Outcome>,
 }
@@ -184,7 +184,7 @@ impl Store {
             }
             Ok(bytes)
         };
-        let operations = match &head.operations {
+        let work: Work = match &head.operations {
             Operations::Inline(packed) => unpack(packed)?,
             Operations::Parts { .. } => unpack(&joined(&operation_parts)?)?,
         };
@@ -195,7 +195,7 @@ impl Store {
         if let Some(inline) = results.map(|results| &results.inline).filter(|inline| !inline.is_empty()) {
             outcomes.extend(unpack::<Vec<Outcome>>(inline)?);
         }
-        Ok(Contents { operations, outcomes })
+        Ok(Contents { work, outcomes })
     }
 
     /// Writes the state on its own, under the guard; `false` when it is not the one read.
@@ -323,6 +323,10 @@ fn head_item(keys: &TenantKey, head: &Head) -> Result<Item, Fault> {
         item.insert("reference".to_owned(), s(reference.as_str()));
         item.insert("g_reference".to_owned(), s(keys.batches_referenced(reference)));
     }
+    if let Some(lineage) = &head.lineage {
+        item.insert("retry_of".to_owned(), s(lineage.retry_of.as_str()));
+        item.insert("attempt".to_owned(), n(lineage.attempt));
+    }
     match &head.operations {
         Operations::Inline(packed) => item.insert("operations".to_owned(), b(packed.as_slice())),
         Operations::Parts { hash, count } => {
@@ -358,12 +362,20 @@ fn head_of(keys: &TenantKey, item: &Item) -> Result<Head, Fault> {
         seed: item.text("seed")?.to_owned(),
         background: item.flag("background"),
         created: Timestamp(item.int("created")?),
+        lineage: lineage_of(&item)?,
         operations,
     })
 }
 
+fn lineage_of(item: &Reader<'_>) -> Result<Option<Lineage>, Fault> {
+    let Some(retry_of) = item.maybe_text("retry_of") else { return Ok(None) };
+    let retry_of = BatchId::parse(retry_of).ok_or_else(|| damaged("retry_of"))?;
+    Ok(Some(Lineage { retry_of, attempt: item.int("attempt")? }))
+}
+
 fn state_item(keys: &TenantKey, head: &Head, state: &State) -> Result<Item, Fault> {
-    Ok(Item::from([
+    let cut = state.cut.map(|cut| ("cut".to_owned(), s(cut.as_str())));
+    let item = Item::from([
         ("pk".to_owned(), s(keys.batch(&head.id))),
         ("sk".to_owned(), s(STATE)),
         ("format".to_owned(), n(FORMAT)),
@@ -377,8 +389,10 @@ fn state_item(keys: &TenantKey, head: &Head, state: &State) -> Result<Item, Faul
         ("updated".to_owned(), n(state.updated.0)),
         ("segments".to_owned(), json_text(&state.results.segments)?),
         ("results".to_owned(), b(state.results.inline.as_slice())),
+        ("paused_ms".to_owned(), n(state.paused_ms)),
         ("ttl".to_owned(), n(head.remains_expire().seconds())),
-    ]))
+    ]);
+    Ok(item.into_iter().chain(cut).collect())
 }
 
 pub(super) fn state_of(item: &Item) -> Result<State, Fault> {
@@ -399,5 +413,7 @@ pub(super) fn state_of(item: &Item) -> Result<State, Fault> {
             segments: item.json("segments")?,
             inline: item.maybe_bytes("results").unwrap_or_default().to_vec(),
         },
+        cut: item.maybe_text("cut").map(|cut| Cut::parse(cut).ok_or_else(|| damaged("cut"))).transpose()?,
+        paused_ms: item.maybe_int("paused_ms").unwrap_or(0),
     })
 }

@@ -5,7 +5,7 @@ use super::batches::{WATCH_SHARDS, pair, pair_keys, watch_bucket};
 use super::call::{Fault, refused};
 use super::{Store, TenantKey};
 use crate::auth::Tenant;
-use crate::batch::{BatchId, Head, State};
+use crate::batch::{BatchId, Head, State, Status};
 use crate::limits::MAX_PAGE_SCANNED;
 
 /// Which batches are listed.
@@ -115,7 +115,8 @@ impl Store {
             let own: Vec<Item> =
                 items.iter().filter(|item| Reader(item).maybe_text("pk") == Some(&pk)).cloned().collect();
             let read = pair(&keys, &own, self.now())?;
-            if read.is_some_and(|(_, state)| !state.is_some_and(|state| state.status.is_terminal())) {
+            let stands = |state: State| state.status.is_terminal() || state.status == Status::Paused;
+            if read.is_some_and(|(_, state)| !state.is_some_and(stands)) {
                 unfinished.push((tenant, id));
             }
         }

@@ -97,7 +97,7 @@ impl Client {
             let status = reply.body["status"].as_str().unwrap_or_default();
             let bar = progress.get_or_insert_with(|| Progress::new(total));
             bar.show(total.saturating_sub(pending), total, status);
-            if !matches!(status, "pending" | "processing") {
+            if !matches!(status, "pending" | "processing" | "paused") {
                 if let Some(progress) = progress {
                     progress.finish();
                 }

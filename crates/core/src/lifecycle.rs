@@ -1,0 +1,178 @@
+//! What a client may do to a batch that was accepted: cancel, pause, resume, retry.
+//!
+//! Each is one guarded write of the state, or a new batch. A race with a commit is decided by the store: whoever writes
+//! the state first wins, and the other sees it.
+
+use std::collections::BTreeMap;
+
+use crate::app::App;
+use crate::auth::Caller;
+use crate::batch::{BatchId, Cut, Head, Lineage, State, Status, Work};
+use crate::json::{canonical, sha256_hex};
+use crate::limits::MAX_RETRY_ATTEMPTS;
+use crate::operation::{Code, Operation, OperationId, Outcome};
+use crate::plan::{Plan, referred};
+use crate::status;
+use crate::store::{Fault, TenantKey};
+use crate::submit::{Acceptance, Preference, Refusal, Rejection, Submitted, Told, enqueue};
+
+/// How long one of these may take, milliseconds.
+const BUDGET_MS: i64 = 10_000;
+
+/// What is done to a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// End it where it stands.
+    Cancel,
+    /// Stop it after the chunk at work.
+    Pause,
+    /// Let it go on.
+    Resume,
+}
+
+/// Does `act` to the batch; the batch as it stands then. `None` when there is none that `caller` may see.
+pub async fn act(app: &App, caller: &Caller, id: &BatchId, act: Act) -> Result<Option<(Head, State)>, Refusal> {
+    let store = app.store().until(app.clock().now().plus_ms(BUDGET_MS));
+    let keys = TenantKey::new(caller.tenant());
+    loop {
+        let found = status::batch(app, caller, id).await.map_err(Refusal::NotStarted)?;
+        let Some((head, before)) = found else { return Ok(None) };
+        let now = app.clock().now();
+        let state = before.clone().unwrap_or_else(|| State::begun(&head, now));
+        let mut next = state.next(app.entropy().hex32(), now);
+        match (act, state.status) {
+            (_, status) if status.is_terminal() => {
+                let message = format!("the batch has ended: it is {}", crate::dialect::native::word(status));
+                return Err(Rejection::new(Code::BatchEnded, message).into());
+            }
+            (Act::Pause, Status::Paused) => return Ok(Some((head, state))),
+            (Act::Cancel, _) => next.cut_off(Cut::Cancelled),
+            (Act::Pause, _) => next.status = Status::Paused,
+            (Act::Resume, Status::Paused) => {
+                // Time stood still: from the pause, which was the last write, until now.
+                next.paused_ms += now.since_ms(state.updated);
+                next.status = Status::Running;
+            }
+            (Act::Resume, _) => {
+                return Err(Rejection::new(Code::NotPaused, "the batch is not paused").into());
+            }
+        }
+        let guard = before.as_ref().map(|state| state.rev);
+        if store.put_state(&keys, &head, guard, &next).await.map_err(Refusal::Unknown)? {
+            if act == Act::Resume {
+                enqueue(app, &head).await;
+            }
+            return Ok(Some((head, next)));
+        }
+        // Somebody else moved it; or it was this very write, whose answer was lost.
+        let stands = status::batch(app, caller, id).await.map_err(Refusal::Unknown)?;
+        if let Some((head, Some(state))) =
+            stands.filter(|(_, state)| state.as_ref().is_some_and(|s| s.nonce == next.nonce))
+        {
+            return Ok(Some((head, state)));
+        }
+    }
+}
+
+/// Ends a batch that could not be worked on; nothing to do when it has ended, or is gone.
+pub async fn give_up(app: &App, keys: &TenantKey, id: &BatchId) -> Result<(), Fault> {
+    let store = app.store().until(app.clock().now().plus_ms(BUDGET_MS));
+    loop {
+        let Some((head, before)) = store.batch(keys, id).await? else { return Ok(()) };
+        let now = app.clock().now();
+        let state = before.clone().unwrap_or_else(|| State::begun(&head, now));
+        if state.status.is_terminal() {
+            return Ok(());
+        }
+        let mut next = state.next(app.entropy().hex32(), now);
+        next.cut_off(Cut::Poison);
+        if store.put_state(keys, &head, before.as_ref().map(|state| state.rev), &next).await? {
+            tracing::error!(batch.id = %id, "batch given up: its message failed too often");
+            return Ok(());
+        }
+    }
+}
+
+/// A new batch of what failed or was skipped.
+#[derive(Debug)]
+pub struct Retried {
+    /// The new batch.
+    pub told: Told,
+    /// How many operations were copied.
+    pub count: usize,
+    /// How manieth retry in the line it is.
+    pub attempt: usize,
+}
+
+/// Sends what failed or was skipped again, as a new batch in the background. References to what succeeded resolve to
+/// the results there were. `None` when there is no batch that `caller` may see.
+pub async fn retry(
+    app: &App,
+    caller: &Caller,
+    id: &BatchId,
+    (path, idempotency_key): (&str, Option<&str>),
+) -> Result<Option<Retried>, Refusal> {
+    let found = status::batch(app, caller, id).await.map_err(Refusal::NotStarted)?;
+    let Some((head, state)) = found else { return Ok(None) };
+    if !state.as_ref().is_some_and(|state| state.status.is_terminal()) {
+        return Err(
+            Rejection::new(Code::BatchNotEnded, "the batch has not ended; only then it is known what failed").into()
+        );
+    }
+    let attempt = head.lineage.as_ref().map_or(0, |lineage| lineage.attempt) + 1;
+    if attempt > MAX_RETRY_ATTEMPTS {
+        let message = format!("the batch is retry {MAX_RETRY_ATTEMPTS} of its line, which is the last");
+        return Err(Rejection::new(Code::RetryLimit, message).into());
+    }
+    let results = status::results(app, &head, state.as_ref()).await.map_err(Refusal::NotStarted)?;
+    let (operations, given) = remainder(&results.plan, &results.outcomes);
+    if operations.is_empty() {
+        return Err(Rejection::new(Code::NothingToRetry, "every operation succeeded").into());
+    }
+    let count = operations.len();
+    let plan =
+        Plan::new(operations).map_err(|_| Rejection::new(Code::BatchValidation, "the batch cannot be ordered"))?;
+    let order = plan.order().to_vec();
+    let preference = Preference { background: true, ..Preference::default() };
+    let acceptance = Acceptance {
+        caller,
+        dialect: head.dialect,
+        path,
+        idempotency_key,
+        preference: &preference,
+        work: Work { operations: plan.into_operations(), given },
+        order,
+        options: head.options.clone(),
+        reference: head.reference.clone(),
+        body_hash: sha256_hex(canonical(&serde_json::json!(["retry", id.as_str()])).as_bytes()),
+        lineage: Some(Lineage { retry_of: id.clone(), attempt }),
+    };
+    let (Submitted::Ended(told) | Submitted::Accepted(told)) = acceptance.accept(app).await?;
+    Ok(Some(Retried { told, count, attempt }))
+}
+
+/// The operations that did not succeed, and the results of the others that they refer to.
+fn remainder(plan: &Plan, outcomes: &[Option<Outcome>]) -> (Vec<Operation>, BTreeMap<OperationId, serde_json::Value>) {
+    let ended = || plan.operations().iter().zip(outcomes);
+    let succeeded: BTreeMap<&OperationId, &serde_json::Value> = ended()
+        .filter_map(|(operation, outcome)| match outcome {
+            Some(Outcome::Completed { data }) => Some((&operation.id, data)),
+            _ => None,
+        })
+        .collect();
+    let mut operations: Vec<Operation> = Vec::new();
+    let mut given = BTreeMap::new();
+    for (operation, _) in ended().filter(|(operation, _)| !succeeded.contains_key(&operation.id)) {
+        for name in referred(operation) {
+            let Some(id) = OperationId::parse(&name) else { continue };
+            let data = succeeded.get(&id).copied().or_else(|| plan.given(&name));
+            if let Some(data) = data {
+                given.insert(id, data.clone());
+            }
+        }
+        let mut operation = operation.clone();
+        operation.depends_on.retain(|id| !succeeded.contains_key(id));
+        operations.push(operation);
+    }
+    (operations, given)
+}
