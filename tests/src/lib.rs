@@ -10,7 +10,6 @@
 )]
 
 pub mod seam;
-pub mod sim;
 mod world;
 
 pub use world::{Answer, World, caller, fixed_clock};
