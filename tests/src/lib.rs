@@ -10,6 +10,7 @@
 )]
 
 pub mod seam;
+pub mod sim;
 mod world;
 
 pub use world::{Answer, World, caller, fixed_clock};

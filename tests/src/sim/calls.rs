@@ -1,0 +1,181 @@
+//! What becomes of a parked call.
+
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+use super::fault::Fault;
+use super::schedule::Schedule;
+use super::seam::Parked;
+use super::wire::{Reply, Request, text};
+
+/// How far behind an index is, at most, in milliseconds.
+const STALE_MS: i64 = 30_000;
+
+impl Schedule {
+    /// Runs a call, or lets something happen to it.
+    pub(super) fn call(&mut self, mut parked: Parked) {
+        self.check_tenant(&parked);
+        if !parked.is_awaited() {
+            // Whoever made it is gone or has given up; the call may still be on its way.
+            if self.draining || self.rng.sometimes(500) {
+                self.faults.count(Fault::Ghost);
+                self.perform(&parked, None);
+            }
+            return;
+        }
+        let fault = self.faults.of_call(&parked.request, &mut self.rng);
+        let node = parked.node;
+        match fault {
+            None | Some(Fault::StaleIndex | Fault::Unprocessed) => {
+                let reply = self.perform(&parked, fault);
+                parked.answer(reply);
+            }
+            Some(Fault::CrashBefore) => {
+                if self.rng.sometimes(300) {
+                    self.later(&parked);
+                }
+                self.crash(node);
+            }
+            Some(Fault::CrashAfter) => {
+                self.perform(&parked, fault);
+                self.crash(node);
+            }
+            Some(Fault::ReplyLost) => {
+                self.perform(&parked, fault);
+                parked.answer(Reply::Lost);
+            }
+            // Dropped, the answer never comes.
+            Some(Fault::ReplyHangs) => {
+                self.perform(&parked, fault);
+            }
+            Some(Fault::RequestLost) => {
+                if self.rng.sometimes(700) {
+                    parked.answer(Reply::Lost);
+                }
+            }
+            Some(Fault::Ghost) => {
+                self.later(&parked);
+                parked.answer(Reply::Lost);
+            }
+            Some(Fault::Duplicate) => {
+                self.later(&parked);
+                let reply = self.perform(&parked, fault);
+                parked.answer(reply);
+            }
+            Some(Fault::ServerErrorDone) => {
+                self.perform(&parked, fault);
+                parked.answer(Reply::error(500, "InternalServerError"));
+            }
+            Some(refused) => {
+                let reply = self.refuse(refused, &parked.request);
+                self.log(|| format!("{node} {} {refused:?}", brief(&parked.request)));
+                parked.answer(reply);
+            }
+        }
+    }
+
+    /// The store says no, and nothing happens.
+    fn refuse(&mut self, fault: Fault, request: &Request) -> Reply {
+        let count = request.actions().len().max(1);
+        let mut some = || -> Vec<usize> {
+            let one = self.rng.below(count);
+            (0..count).filter(|place| *place == one || self.rng.sometimes(200)).collect()
+        };
+        match fault {
+            Fault::Conflict if request.operation == "PutItem" => Reply::error(400, "TransactionConflictException"),
+            Fault::Conflict => Reply::cancelled(count, &some(), "TransactionConflict"),
+            Fault::ThrottledItems => Reply::cancelled(count, &some(), "ThrottlingError"),
+            Fault::InProgress => Reply::error(400, "TransactionInProgressException"),
+            Fault::Throttled if self.rng.sometimes(500) => Reply::error(400, "ThrottlingException"),
+            Fault::Throttled => Reply::error(400, "ProvisionedThroughputExceededException"),
+            _ => Reply::error(500, "InternalServerError"),
+        }
+    }
+
+    /// The call is carried out once more, some time.
+    fn later(&mut self, parked: &Parked) {
+        let ghost =
+            Parked { node: parked.node, request: parked.request.clone(), reply: None::<oneshot::Sender<Reply>> };
+        self.lot.calls().push(ghost);
+    }
+
+    /// Carries a call out.
+    fn perform(&mut self, parked: &Parked, fault: Option<Fault>) -> Reply {
+        let request = &parked.request;
+        let reply = match (self.queued(request), fault) {
+            (Some(reply), _) => reply,
+            (None, Some(Fault::StaleIndex)) => {
+                // An index is behind by seconds, not by hours.
+                let since = self.now() - STALE_MS;
+                let first = self.tables.steps.partition_point(|step| step.at < since);
+                let step = first + self.rng.below(self.tables.steps.len() + 1 - first);
+                self.tables.search(request, step).unwrap_or_else(|| self.tables.run(request, 0).0)
+            }
+            (None, Some(Fault::Unprocessed)) => self.unprocessed(request),
+            (None, _) => {
+                let now = self.now();
+                let (reply, left) = self.tables.run(request, now);
+                if let Some(request) = left {
+                    self.lot.calls().push(Parked { node: parked.node, request, reply: None });
+                }
+                reply
+            }
+        };
+        let node = parked.node;
+        self.log(|| {
+            let how = fault.map(|fault| format!(" ({})", fault.name())).unwrap_or_default();
+            format!("{node} {}{how}: {}", brief(request), reply.brief())
+        });
+        reply
+    }
+
+    /// Answers for some of the keys, and hands back the others.
+    fn unprocessed(&mut self, request: &Request) -> Reply {
+        let mut some = request.clone();
+        let mut left = request.body["RequestItems"].clone();
+        for (table, wanted) in some.body["RequestItems"].as_object_mut().into_iter().flatten() {
+            let keys = wanted["Keys"].as_array().cloned().unwrap_or_default();
+            let most = self.rng.below(keys.len());
+            wanted["Keys"] = keys.iter().take(most).cloned().collect();
+            left[table.as_str()]["Keys"] = keys.into_iter().skip(most).collect();
+        }
+        let none = some.body["RequestItems"]
+            .as_object()
+            .is_some_and(|tables| tables.values().all(|wanted| wanted["Keys"].as_array().is_none_or(Vec::is_empty)));
+        let reply = if none { Reply::ok(&serde_json::json!({ "Responses": {} })) } else { self.tables.run(&some, 0).0 };
+        match reply {
+            Reply::Answer(200, body) => {
+                let mut body: Value = serde_json::from_str(&body).unwrap_or_default();
+                body["UnprocessedKeys"] = left;
+                Reply::ok(&body)
+            }
+            other => other,
+        }
+    }
+}
+
+/// For the trace: what is called with which items.
+fn brief(request: &Request) -> String {
+    let of = |kind: &str, action: &Value| {
+        let item = &action[if kind == "Put" { "Item" } else { "Key" }];
+        let sk = text(item, "sk", "S");
+        let (pk, more) = (text(item, "pk", "S"), action["ConditionExpression"].as_str().unwrap_or_default());
+        let values = &action["ExpressionAttributeValues"];
+        let version = &item["_v"]["N"];
+        let told = if sk == "A#STATE" {
+            format!("{} rev {} cursor {}", item["status"]["S"], item["rev"]["N"], item["cursor"]["N"])
+        } else {
+            format!("{version} {}", item["f"])
+        };
+        format!("\n           {kind} {pk} {sk} {told} if {more} {values}")
+    };
+    let actions: String = match request.operation.as_str() {
+        "PutItem" => of("Put", &request.body),
+        "TransactWriteItems" => request.actions().into_iter().map(|(kind, action)| of(kind, action)).collect(),
+        "SendMessage" => request.body["MessageBody"].to_string(),
+        "BatchGetItem" => request.body["RequestItems"].to_string(),
+        "TransactGetItems" => request.body["TransactItems"].to_string(),
+        _ => request.body["ExpressionAttributeValues"].to_string(),
+    };
+    format!("{} {actions}", request.operation)
+}

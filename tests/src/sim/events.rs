@@ -1,0 +1,286 @@
+//! The events of a schedule: a call runs, a process takes work, crashes, freezes, or a message goes astray.
+
+use std::collections::BTreeSet;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use batch_core::http;
+use serde_json::{Value, json};
+
+use super::fault::Fault;
+use super::process::{Call, Done};
+use super::queue::POISON;
+use super::schedule::{Schedule, Waiting};
+use super::seam::Parked;
+use super::wire::{Reply, Request};
+use super::workload::TENANTS;
+
+/// Time limits of the functions, in milliseconds.
+const ANSWER_MS: i64 = 29_000;
+const DELIVERY_MS: i64 = 60_000;
+
+#[derive(Debug, Clone, Copy)]
+enum Choice {
+    Call(usize),
+    Take(usize),
+    Deliver,
+}
+
+impl Schedule {
+    /// One event; false when there is nothing to do.
+    pub(super) fn event(&mut self) -> bool {
+        self.mischief();
+        let now = self.now();
+        let mut choices = Vec::new();
+        for (place, parked) in self.lot.calls().iter().enumerate() {
+            let weight = if parked.is_awaited() || self.draining { 6 } else { 1 };
+            choices.extend(std::iter::repeat_n(Choice::Call(place), weight));
+        }
+        if self.nodes.iter().any(|node| node.busy.is_none()) {
+            for place in 0..self.net.calls().len() {
+                choices.extend(std::iter::repeat_n(Choice::Take(place), 4));
+            }
+            if self.queue.next_at().is_some_and(|at| at <= now) {
+                choices.extend(std::iter::repeat_n(Choice::Deliver, 4));
+            }
+        }
+        if choices.is_empty() {
+            return false;
+        }
+        match *self.rng.of(&choices) {
+            Choice::Call(place) => {
+                let parked = self.lot.calls().remove(place);
+                self.call(parked);
+            }
+            Choice::Take(place) => self.take(place),
+            Choice::Deliver => self.deliver(),
+        }
+        true
+    }
+
+    /// Faults that do not wait for a call.
+    fn mischief(&mut self) {
+        if self.draining {
+            return;
+        }
+        let now = self.now();
+        if self.faults.happens(Fault::Frozen, 4, &mut self.rng) {
+            let busy: Vec<usize> = (0..self.nodes.len()).filter(|place| self.nodes[*place].busy.is_some()).collect();
+            if !busy.is_empty() {
+                let node = *self.rng.of(&busy);
+                if let Some(busy) = &self.nodes[node].busy {
+                    busy.gate.close();
+                }
+                self.log(|| format!("process {node} freezes"));
+            }
+        }
+        if self.rng.sometimes(10) {
+            self.thaw();
+        }
+        if self.faults.happens(Fault::MessageDuplicated, 8, &mut self.rng) {
+            let done = self.queue.duplicate(now, &mut self.rng);
+            self.log(|| format!("a message is visible again: {done}"));
+        }
+        if self.faults.happens(Fault::Poison, 1, &mut self.rng) {
+            self.queue.send(POISON, now);
+        }
+    }
+
+    fn thaw(&mut self) {
+        let frozen: Vec<usize> = (0..self.nodes.len()).filter(|place| self.nodes[*place].is_frozen()).collect();
+        if frozen.is_empty() {
+            return;
+        }
+        let node = *self.rng.of(&frozen);
+        if let Some(busy) = &self.nodes[node].busy {
+            busy.gate.open();
+        }
+        self.log(|| format!("process {node} goes on"));
+    }
+
+    /// Lets minutes go by when nothing moves because a process is frozen.
+    pub(super) async fn pass(&mut self) {
+        if !self.nodes.iter().any(super::process::Node::is_frozen) {
+            return;
+        }
+        if self.rng.sometimes(300) {
+            let wait = self.rng.below_ms(400_000);
+            tokio::time::sleep(Duration::from_millis(wait)).await;
+        }
+        if self.rng.sometimes(300) {
+            self.thaw();
+        }
+    }
+
+    /// A process takes a client's call.
+    fn take(&mut self, place: usize) {
+        let call = self.net.calls().remove(place);
+        if call.reply.is_closed() {
+            return;
+        }
+        let mut headers = ::http::HeaderMap::new();
+        let key = ("x-api-key", self.keys[call.tenant].clone());
+        for (name, value) in call.headers.into_iter().chain([key]) {
+            headers.append(name, value.parse().expect("a header value"));
+        }
+        let request = http::Request {
+            method: call.method.to_owned(),
+            path: call.target.clone(),
+            base_path: String::new(),
+            query: Vec::new(),
+            headers,
+            body: call.body,
+            request_id: "request".into(),
+        };
+        let (node, of) = self.free(ANSWER_MS, BTreeSet::from([TENANTS[call.tenant].to_owned()]));
+        self.log(|| {
+            format!("process {node} takes {} {} {}", call.method, call.target, String::from_utf8_lossy(&request.body))
+        });
+        self.waiting.insert((node, of.run), Waiting::Client(call.reply));
+        self.nodes[node].answer(&mut self.tasks, &self.finished, of, request);
+    }
+
+    /// A process that has nothing to do, and its next call.
+    fn free(&mut self, limit: i64, tenants: BTreeSet<String>) -> (usize, Call) {
+        let free: Vec<usize> = (0..self.nodes.len()).filter(|place| self.nodes[*place].busy.is_none()).collect();
+        self.runs += 1;
+        (*self.rng.of(&free), Call { run: self.runs, now: self.now(), limit, tenants })
+    }
+
+    fn deliver(&mut self) {
+        let (now, most) = (self.now(), 1 + self.rng.below(3));
+        let shuffled = self.faults.happens(Fault::MessageReordered, 300, &mut self.rng);
+        let held = self.queue.receive(now, most, shuffled.then_some(&mut self.rng));
+        if held.is_empty() {
+            return;
+        }
+        let bodies: Vec<String> = held.iter().map(|held| held.body.clone()).collect();
+        if self.faults.happens(Fault::DeliveryLost, 60, &mut self.rng) {
+            self.log(|| format!("a delivery is lost: {bodies:?}"));
+            return;
+        }
+        let record = |held: &super::queue::Held| {
+            json!({
+                "messageId": held.id.to_string(),
+                "receiptHandle": held.id.to_string(),
+                "body": held.body,
+                "attributes": { "ApproximateReceiveCount": held.receives.to_string() },
+                "messageAttributes": {},
+            })
+        };
+        let records: Vec<Value> = held.iter().map(record).collect();
+        let tenants: Option<BTreeSet<String>> = bodies.iter().map(|body| tenant_of(body)).collect();
+        let (node, of) = self.free(DELIVERY_MS, tenants.unwrap_or_default());
+        self.log(|| format!("process {node} is delivered {bodies:?}"));
+        let ids = held.iter().map(|held| held.id).collect();
+        self.waiting.insert((node, of.run), Waiting::Queue(ids));
+        self.nodes[node].deliver(&mut self.tasks, &self.finished, of, &json!({ "Records": records }));
+    }
+
+    /// Hands out what processes have finished.
+    pub(super) fn collect(&mut self) {
+        let finished = std::mem::take(&mut *self.finished.lock().unwrap_or_else(PoisonError::into_inner));
+        for (node, run, done) in finished {
+            if self.nodes[node].busy.as_ref().is_some_and(|busy| busy.run == run) {
+                self.nodes[node].busy = None;
+            }
+            match (self.waiting.remove(&(node, run)), done) {
+                (Some(Waiting::Client(reply)), Done::Answered(response)) => {
+                    self.log(|| format!("process {node} answers {} {}", response.status, response.body));
+                    if !self.faults.happens(Fault::AnswerLost, 80, &mut self.rng) {
+                        drop(reply.send(response.into()));
+                    }
+                }
+                (Some(Waiting::Queue(ids)), Done::Delivered(again)) => {
+                    self.log(|| format!("process {node} is done but for {again:?}"));
+                    for id in ids.into_iter().filter(|id| !again.contains(&id.to_string())) {
+                        self.queue.delete(id);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Ends processes at their time limits.
+    pub(super) fn limit(&mut self) {
+        let now = self.now();
+        for node in 0..self.nodes.len() {
+            let Some(busy) = self.nodes[node].busy.as_mut().filter(|busy| now > busy.until && !busy.zombie) else {
+                continue;
+            };
+            let run = busy.run;
+            self.waiting.remove(&(node, run));
+            if self.faults.happens(Fault::Zombie, 500, &mut self.rng) {
+                if let Some(busy) = &mut self.nodes[node].busy {
+                    busy.zombie = true;
+                }
+            } else {
+                self.faults.count(Fault::Killed);
+                self.log(|| format!("process {node} is ended"));
+                self.nodes[node].crash();
+            }
+        }
+    }
+
+    /// A process is gone.
+    pub(super) fn crash(&mut self, node: usize) {
+        if let Some(busy) = &self.nodes[node].busy {
+            self.waiting.remove(&(node, busy.run));
+        }
+        self.log(|| format!("process {node} crashes"));
+        self.nodes[node].crash();
+    }
+
+    /// Whether a call names nothing of a tenant its process does not work for.
+    pub(super) fn check_tenant(&mut self, parked: &Parked) {
+        let Some(busy) = self.nodes[parked.node].busy.as_ref().filter(|_| parked.is_awaited()) else { return };
+        if busy.tenants.is_empty() {
+            return;
+        }
+        let mut named = BTreeSet::new();
+        tenants_in(&parked.request.body, &mut named);
+        if !named.is_subset(&busy.tenants) {
+            let told = format!("I13: a call for {:?} names {named:?}: {:?}", busy.tenants, parked.request);
+            self.wrong.push(told);
+        }
+    }
+
+    /// The queue's side of a call; none when it is not the queue's.
+    pub(super) fn queued(&mut self, request: &Request) -> Option<Reply> {
+        let now = self.now();
+        match request.operation.as_str() {
+            "SendMessage" => {
+                let late = self.faults.happens(Fault::MessageDelayed, 150, &mut self.rng);
+                let delay = if late { i64::try_from(self.rng.below_ms(600_000)).unwrap_or(0) } else { 0 };
+                self.queue.send(request.body["MessageBody"].as_str().unwrap_or_default(), now + delay);
+                Some(Reply::ok(&json!({ "MessageId": "m" })))
+            }
+            "ChangeMessageVisibility" => {
+                let id = request.body["ReceiptHandle"].as_str().and_then(|id| id.parse().ok()).unwrap_or(0);
+                let seconds = request.body["VisibilityTimeout"].as_i64().unwrap_or(0);
+                self.queue.change(id, now + seconds * 1_000);
+                Some(Reply::ok(&json!({})))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The tenant of a message; none for one of the sweep.
+fn tenant_of(body: &str) -> Option<String> {
+    let body: Value = serde_json::from_str(body).ok()?;
+    body["tenant"].as_str().map(str::to_owned)
+}
+
+fn tenants_in(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::String(text) => {
+            let tenant = text.strip_prefix("T#").and_then(|rest| rest.split('#').next()).map(str::to_owned);
+            found.extend(tenant.or_else(|| tenant_of(text)));
+        }
+        Value::Array(items) => items.iter().for_each(|item| tenants_in(item, found)),
+        Value::Object(fields) => fields.values().for_each(|field| tenants_in(field, found)),
+        _ => {}
+    }
+}

@@ -1,0 +1,139 @@
+//! What can go wrong, and how often it did.
+
+use std::collections::BTreeMap;
+
+use super::rng::Rng;
+use super::wire::Request;
+
+macro_rules! faults {
+    ($($name:ident = $text:literal,)*) => {
+        /// A kind of fault.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Fault {
+            $(#[doc = $text] $name,)*
+        }
+
+        impl Fault {
+            /// Every kind.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// Its name in words.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)*
+                }
+            }
+        }
+    };
+}
+
+faults! {
+    CrashBefore = "crash before a call",
+    CrashAfter = "crash after a call",
+    ReplyLost = "reply lost",
+    ReplyHangs = "reply never comes",
+    RequestLost = "request lost",
+    Ghost = "request carried out after it was given up",
+    Duplicate = "request carried out twice",
+    Conflict = "transaction conflict on some items",
+    InProgress = "transaction in progress",
+    Throttled = "throttled",
+    ThrottledItems = "some items of a transaction throttled",
+    Unprocessed = "unprocessed keys",
+    ServerError = "server error, nothing done",
+    ServerErrorDone = "server error, all done",
+    StaleIndex = "stale index read",
+    Frozen = "process frozen",
+    Killed = "process ended at its time limit",
+    Zombie = "process went on after its time limit",
+    AnswerLost = "answer to the client lost",
+    Skewed = "clock wrong by up to five minutes",
+    MessageDuplicated = "message delivered twice",
+    MessageReordered = "messages out of order",
+    MessageDelayed = "message delayed",
+    DeliveryLost = "delivery lost",
+    MessageDead = "message in the dead-letter queue",
+    Poison = "message that cannot be read",
+    TinyLimits = "tiny limits",
+}
+
+/// How often each fault happened.
+pub type Counters = BTreeMap<Fault, u64>;
+
+/// Which faults a schedule has, and how often.
+#[derive(Debug)]
+pub(super) struct Faults {
+    /// So many calls of a thousand.
+    rate: usize,
+    kinds: Vec<Fault>,
+    pub counters: Counters,
+}
+
+const OF_CALLS: &[Fault] = &[
+    Fault::CrashBefore,
+    Fault::CrashAfter,
+    Fault::ReplyLost,
+    Fault::ReplyHangs,
+    Fault::RequestLost,
+    Fault::Ghost,
+    Fault::Duplicate,
+    Fault::Conflict,
+    Fault::InProgress,
+    Fault::Throttled,
+    Fault::ThrottledItems,
+    Fault::Unprocessed,
+    Fault::ServerError,
+    Fault::ServerErrorDone,
+    Fault::StaleIndex,
+];
+
+impl Faults {
+    pub fn new(rng: &mut Rng) -> Self {
+        let rate = *rng.of(&[0, 30, 100, 200, 350]);
+        // Some schedules have every kind, some a few, so that rare meetings of two kinds happen too.
+        let most = if rng.sometimes(400) { 1_000 } else { 300 };
+        let kinds = Fault::ALL.iter().copied().filter(|_| rng.sometimes(most)).collect();
+        Self { rate, kinds, counters: Counters::new() }
+    }
+
+    pub fn none(counters: Counters) -> Self {
+        Self { rate: 0, kinds: Vec::new(), counters }
+    }
+
+    pub fn count(&mut self, fault: Fault) {
+        *self.counters.entry(fault).or_default() += 1;
+    }
+
+    /// Whether `fault` happens now, so many times in a thousand of a schedule that has it.
+    pub fn happens(&mut self, fault: Fault, per_mille: usize, rng: &mut Rng) -> bool {
+        let happens = self.rate > 0 && self.kinds.contains(&fault) && rng.sometimes(per_mille);
+        if happens {
+            self.count(fault);
+        }
+        happens
+    }
+
+    /// What a call suffers, if anything.
+    pub fn of_call(&mut self, request: &Request, rng: &mut Rng) -> Option<Fault> {
+        if !rng.sometimes(self.rate) {
+            return None;
+        }
+        let commit = request.operation == "TransactWriteItems";
+        let possible = |fault: &&Fault| match fault {
+            Fault::Conflict => commit || request.operation == "TransactGetItems",
+            Fault::InProgress | Fault::ThrottledItems => commit,
+            Fault::Unprocessed => request.operation == "BatchGetItem",
+            Fault::StaleIndex => request.is_search(),
+            Fault::Throttled => !matches!(request.operation.as_str(), "SendMessage" | "ChangeMessageVisibility"),
+            _ => true,
+        };
+        let kinds: Vec<Fault> =
+            OF_CALLS.iter().filter(|fault| self.kinds.contains(fault)).filter(possible).copied().collect();
+        if kinds.is_empty() {
+            return None;
+        }
+        let fault = *rng.of(&kinds);
+        self.count(fault);
+        Some(fault)
+    }
+}

@@ -1,0 +1,199 @@
+//! Bugs on purpose: something that makes the protocol safe is taken off the wire.
+
+use serde_json::{Value, json};
+
+use super::wire::{Request, text};
+
+/// A condition that holds of anything.
+const ALWAYS: &str = "attribute_exists(pk) OR attribute_not_exists(pk)";
+
+/// One deliberate bug.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mutant {
+    /// The state is written whatever it is.
+    NoStateGuard,
+    /// The state is written whatever its revision is, once there is one.
+    NoCursorGuard,
+    /// A row is overwritten whatever its version is.
+    NoVersion,
+    /// A new row is written whether or not there is one.
+    NoAbsence,
+    /// A unique value is taken and released whoever has it.
+    NoSentinel,
+    /// A child is counted whether or not its parent is there.
+    NoParent,
+    /// A row goes whether or not it has children.
+    NoZero,
+    /// A deleted row leaves nothing behind.
+    NoTombstone,
+    /// What the failure of an atomic batch rests on is not checked.
+    NoFailureChecks,
+    /// What an atomic batch has only read is not checked.
+    NoReadChecks,
+    /// The state, with its results, is written after the effects.
+    ResultsApart,
+    /// Nothing but the client's token keeps a commit from happening twice.
+    TokenOnly,
+    /// The second half of the effects is written after the first.
+    Halves,
+    /// The number of children is not kept.
+    NoCount,
+    /// A unique value is not kept.
+    NoClaim,
+    /// A batch is accepted whether or not there is one of its id.
+    BlindAccept,
+    /// Head and state may be read as they were.
+    EventualReads,
+}
+
+impl Mutant {
+    /// Every one, with its name on the command line.
+    pub const ALL: [(Self, &'static str); 17] = [
+        (Self::NoStateGuard, "no-state-guard"),
+        (Self::NoCursorGuard, "no-cursor-guard"),
+        (Self::NoVersion, "no-version"),
+        (Self::NoAbsence, "no-absence"),
+        (Self::NoSentinel, "no-sentinel"),
+        (Self::NoParent, "no-parent"),
+        (Self::NoZero, "no-zero"),
+        (Self::NoTombstone, "no-tombstone"),
+        (Self::NoFailureChecks, "no-failure-checks"),
+        (Self::NoReadChecks, "no-read-checks"),
+        (Self::ResultsApart, "results-apart"),
+        (Self::TokenOnly, "token-only"),
+        (Self::Halves, "halves"),
+        (Self::NoCount, "no-count"),
+        (Self::NoClaim, "no-claim"),
+        (Self::BlindAccept, "blind-accept"),
+        (Self::EventualReads, "eventual-reads"),
+    ];
+
+    /// `None` when there is none of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|(_, known)| *known == name).map(|(mutant, _)| mutant)
+    }
+
+    /// Changes a commit; what is left for later.
+    pub(super) fn spoil_commit(self, body: &mut Value) -> Option<Request> {
+        let actions = body["TransactItems"].as_array_mut()?;
+        let failed = actions.first().is_some_and(|guard| text(&guard["Put"]["Item"], "status", "S") == "failed");
+        let mut later = Vec::new();
+        match self {
+            Self::ResultsApart => {
+                let guard = actions.first().cloned()?;
+                let put = &guard["Put"];
+                let mut check = json!({ "TableName": put["TableName"], "Key": key(&put["Item"]) });
+                for name in ["ConditionExpression", "ExpressionAttributeNames", "ExpressionAttributeValues"] {
+                    check[name] = put[name].clone();
+                }
+                actions[0] = json!({ "ConditionCheck": check });
+                later.push(guard);
+            }
+            Self::Halves => {
+                let at = 1 + actions.len() / 2;
+                if at < actions.len() {
+                    later = actions.split_off(at);
+                }
+            }
+            Self::NoCount | Self::NoClaim => {
+                let mark = if self == Self::NoCount { "#N#" } else { "#U#" };
+                for action in actions.iter_mut() {
+                    drop_write(action, mark);
+                }
+            }
+            _ => {
+                for (place, action) in actions.iter_mut().enumerate() {
+                    self.spoil(place, action, failed);
+                }
+            }
+        }
+        (!later.is_empty())
+            .then(|| Request { operation: "TransactWriteItems".into(), body: json!({ "TransactItems": later }) })
+    }
+
+    fn spoil(self, place: usize, action: &mut Value, failed: bool) {
+        let Some((kind, inner)) = action.as_object_mut().and_then(|action| action.iter_mut().next()) else { return };
+        let kind = kind.clone();
+        let pk = text(&inner[if kind == "Put" { "Item" } else { "Key" }], "pk", "S").to_owned();
+        let condition = inner["ConditionExpression"].as_str().unwrap_or_default().to_owned();
+        let row = inner["Item"].get("_v").is_some();
+        let fresh = condition.starts_with("attribute_not_exists(pk)");
+        let (sentinel, counter) = (pk.contains("#U#"), pk.contains("#N#"));
+        let weak = match self {
+            Self::NoStateGuard => place == 0,
+            Self::NoCursorGuard => place == 0 && !fresh,
+            Self::NoVersion => row && !fresh,
+            Self::NoAbsence => row && fresh,
+            Self::NoSentinel => sentinel,
+            Self::NoParent => counter && kind == "Update",
+            Self::NoZero => counter && kind != "Update",
+            Self::NoFailureChecks => failed && kind == "ConditionCheck",
+            Self::NoReadChecks => !failed && kind == "ConditionCheck",
+            Self::TokenOnly => true,
+            _ => false,
+        };
+        if weak {
+            weaken(inner);
+        }
+        if self == Self::NoTombstone && inner["Item"].get("_del").is_some() {
+            let mut delete = inner.clone();
+            if let Some(delete) = delete.as_object_mut() {
+                delete.shift_remove("Item");
+                delete.insert("Key".into(), json!({ "pk": { "S": pk } }));
+            }
+            *action = json!({ "Delete": delete });
+        }
+    }
+
+    /// Changes a call that is no commit.
+    pub(super) fn spoil_call(self, operation: &str, body: &mut Value) {
+        let sk = text(&body["Item"], "sk", "S");
+        if operation != "PutItem" {
+            return;
+        }
+        match self {
+            Self::NoStateGuard | Self::TokenOnly if sk == "A#STATE" => weaken(body),
+            Self::NoCursorGuard
+                if sk == "A#STATE" && body["ConditionExpression"] == "#rev = :rev AND #seed = :seed" =>
+            {
+                weaken(body);
+            }
+            Self::BlindAccept if sk == "A#HEAD" => weaken(body),
+            _ => {}
+        }
+    }
+}
+
+fn key(item: &Value) -> Value {
+    json!({ "pk": item["pk"], "sk": item["sk"] })
+}
+
+/// Leaves of a write of such an item its condition.
+fn drop_write(action: &mut Value, mark: &str) {
+    let Some((kind, inner)) = action.as_object().and_then(|action| action.iter().next()) else { return };
+    let item = &inner[if kind == "Put" { "Item" } else { "Key" }];
+    if kind == "ConditionCheck" || !text(item, "pk", "S").contains(mark) {
+        return;
+    }
+    let check = json!({
+        "TableName": inner["TableName"],
+        "Key": { "pk": item["pk"] },
+        "ConditionExpression": ALWAYS,
+    });
+    *action = json!({ "ConditionCheck": check });
+}
+
+/// Takes a condition away.
+fn weaken(action: &mut Value) {
+    action["ConditionExpression"] = ALWAYS.into();
+    for (kind, names) in [
+        ("ExpressionAttributeNames", &["#lk", "#is", "#rev", "#seed", "#ttl"][..]),
+        ("ExpressionAttributeValues", &[":is", ":rev", ":seed", ":now"]),
+    ] {
+        let Some(known) = action.get_mut(kind).and_then(Value::as_object_mut) else { continue };
+        known.retain(|name, _| !names.contains(&name.as_str()));
+        if known.is_empty() {
+            action.as_object_mut().map(|action| action.shift_remove(kind));
+        }
+    }
+}

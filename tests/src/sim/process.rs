@@ -1,0 +1,193 @@
+//! A process: the production code with its own clock and chance, one call at a time, that can crash and freeze.
+
+use std::collections::BTreeSet;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use batch_core::app::{App, Parts};
+use batch_core::config::{Aws, Config, Function, Issuer, Tables};
+use batch_core::http::{self, Response};
+use batch_core::limits::Limits;
+use batch_core::model::Model;
+use batch_core::runtime::{Clock, Timestamp};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::Instant;
+
+use super::rng;
+use super::seam::Lot;
+use super::workload::MODEL;
+
+/// When time begins: 2026-01-01T00:00:00Z.
+pub(super) const BEGIN_MS: i64 = 1_767_225_600_000;
+
+/// Virtual time since the beginning, in milliseconds.
+pub(super) fn since(begin: Instant) -> i64 {
+    i64::try_from(begin.elapsed().as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The end of a call.
+#[derive(Debug)]
+pub(super) enum Done {
+    Answered(Response),
+    /// The messages that are to be delivered again.
+    Delivered(Vec<String>),
+}
+
+/// Ends of calls, with the process and the number of its call.
+pub(super) type Finished = Arc<Mutex<Vec<(usize, u64, Done)>>>;
+
+/// Stops a call without ending it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Gate(Arc<Mutex<(bool, Option<Waker>)>>);
+
+impl Gate {
+    pub fn close(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).0 = true;
+    }
+
+    pub fn open(&self) {
+        let mut gate = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        gate.0 = false;
+        if let Some(waker) = gate.1.take() {
+            waker.wake();
+        }
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+/// A call that stands still while its gate is closed.
+struct Gated<F> {
+    gate: Gate,
+    call: Pin<Box<F>>,
+}
+
+impl<F: Future<Output = ()>> Future for Gated<F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        {
+            let mut gate = self.gate.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if gate.0 {
+                gate.1 = Some(context.waker().clone());
+                return Poll::Pending;
+            }
+        }
+        self.call.as_mut().poll(context)
+    }
+}
+
+/// The call a process is at.
+#[derive(Debug)]
+pub(super) struct Busy {
+    pub run: u64,
+    pub gate: Gate,
+    /// When it is ended, unless it ends by itself.
+    pub until: i64,
+    /// Whether it goes on after that all the same.
+    pub zombie: bool,
+    /// On whose behalf; none for the sweep, which serves all.
+    pub tenants: BTreeSet<String>,
+    abort: AbortHandle,
+}
+
+/// A process.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub number: usize,
+    pub app: App,
+    pub busy: Option<Busy>,
+}
+
+fn config() -> Config {
+    Config {
+        aws: Aws {
+            region: "us-east-1".into(),
+            access_key_id: "test".into(),
+            secret_access_key: String::from("test").into(),
+            session_token: None,
+            dynamodb_url: None,
+            sqs_url: None,
+        },
+        tables: Tables {
+            batches: "BatchesTable".into(),
+            records: "RecordsTable".into(),
+            control: "ControlTable".into(),
+        },
+        queue_url: Some("https://sqs.us-east-1.amazonaws.com/000000000000/BatchQueue".into()),
+        issuer: Some(Issuer {
+            issuer: "https://issuer.test".into(),
+            audience: "batch".into(),
+            jwks_url: "https://issuer.test/jwks.json".into(),
+        }),
+        cursor_key: Some("c".repeat(32).into()),
+        log_level: "error".into(),
+    }
+}
+
+impl Node {
+    /// `skew` is how wrong its clock is, in milliseconds.
+    pub fn new(number: usize, (seed, skew): (u64, i64), limits: Limits, lot: &Lot, begin: Instant) -> Self {
+        let clock = Clock::from_fn(move || Timestamp(BEGIN_MS).plus_ms(since(begin) + skew));
+        let parts = Parts { http: Some(lot.client(number)), jwks: None, clock, entropy: rng::entropy(seed), limits };
+        let model = Model::from_yaml(MODEL).expect("the simulator's model is right");
+        let app = App::assemble(config(), model, parts).expect("the app starts");
+        Self { number, app, busy: None }
+    }
+
+    fn start<F>(&mut self, tasks: &mut JoinSet<()>, of: Call, call: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let gate = Gate::default();
+        let abort = tasks.spawn(Gated { gate: gate.clone(), call: Box::pin(call) });
+        let Call { run, now, limit, tenants } = of;
+        self.busy = Some(Busy { run, gate, until: now + limit, zombie: false, tenants, abort });
+    }
+
+    /// Takes an HTTP call.
+    pub fn answer(&mut self, tasks: &mut JoinSet<()>, finished: &Finished, of: Call, request: http::Request) {
+        let (app, finished, node, run) = (self.app.clone(), finished.clone(), self.number, of.run);
+        let function = if request.method == "GET" { Function::Status } else { Function::Submit };
+        self.start(tasks, of, async move {
+            let response = http::handle(&app, function, &request).await;
+            finished.lock().unwrap_or_else(PoisonError::into_inner).push((node, run, Done::Answered(response)));
+        });
+    }
+
+    /// Takes a delivery of messages.
+    pub fn deliver(&mut self, tasks: &mut JoinSet<()>, finished: &Finished, of: Call, event: &serde_json::Value) {
+        let (app, finished, node, run) = (self.app.clone(), finished.clone(), self.number, of.run);
+        let event = serde_json::from_value(event.clone()).expect("an SQS event");
+        let mut context = lambda_runtime::Context::default();
+        context.deadline = u64::try_from(app.clock().now().plus_ms(of.limit).0).unwrap_or(0);
+        self.start(tasks, of, async move {
+            let response = executor::handle(&app, lambda_runtime::LambdaEvent::new(event, context)).await;
+            let again = response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect();
+            finished.lock().unwrap_or_else(PoisonError::into_inner).push((node, run, Done::Delivered(again)));
+        });
+    }
+
+    /// The process is gone, whatever it was at.
+    pub fn crash(&mut self) {
+        if let Some(busy) = self.busy.take() {
+            busy.abort.abort();
+        }
+    }
+
+    pub fn is_frozen(&self) -> bool {
+        self.busy.as_ref().is_some_and(|busy| busy.gate.is_closed())
+    }
+}
+
+/// What a process is to do.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub run: u64,
+    pub now: i64,
+    pub limit: i64,
+    pub tenants: BTreeSet<String>,
+}

@@ -1,0 +1,79 @@
+//! The SDK's HTTP client of each process: a call is parked, until the scheduler decides what becomes of it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use tokio::sync::oneshot;
+
+use super::wire::{Reply, Request};
+
+/// A call that waits for its turn.
+#[derive(Debug)]
+pub(super) struct Parked {
+    /// The process that made it.
+    pub node: usize,
+    pub request: Request,
+    /// Closed when the process is gone or has given up, which does not keep the call from being carried out.
+    pub reply: Option<oneshot::Sender<Reply>>,
+}
+
+impl Parked {
+    /// Whether anybody waits for the answer.
+    pub fn is_awaited(&self) -> bool {
+        self.reply.as_ref().is_some_and(|reply| !reply.is_closed())
+    }
+
+    pub fn answer(&mut self, answer: Reply) {
+        if let Some(reply) = self.reply.take() {
+            // Nobody waits any more: the answer is lost.
+            drop(reply.send(answer));
+        }
+    }
+}
+
+/// Where calls are parked.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Lot(Arc<Mutex<Vec<Parked>>>);
+
+impl Lot {
+    pub fn calls(&self) -> MutexGuard<'_, Vec<Parked>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The client of a process.
+    pub fn client(&self, node: usize) -> SharedHttpClient {
+        SharedHttpClient::new(Port { lot: self.clone(), node })
+    }
+}
+
+/// The way of one process to AWS.
+#[derive(Debug, Clone)]
+struct Port {
+    lot: Lot,
+    node: usize,
+}
+
+impl HttpConnector for Port {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let (sender, receiver) = oneshot::channel();
+        let parked = Parked { node: self.node, request: Request::read(&request), reply: Some(sender) };
+        self.lot.calls().push(parked);
+        HttpConnectorFuture::new(async move {
+            match receiver.await {
+                Ok(reply) => reply.into_response(),
+                // The scheduler dropped the call: it hangs, until whoever made it gives up.
+                Err(_) => std::future::pending().await,
+            }
+        })
+    }
+}
+
+impl HttpClient for Port {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}

@@ -1,0 +1,193 @@
+//! The database, one call at a time, and everything that was ever written to it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dynoxide::Database;
+use serde_json::{Value, json};
+
+use super::mutant::Mutant;
+use super::wire::{Reply, Request, actions, text};
+use crate::seam::dispatch;
+
+/// How long `DynamoDB` remembers a client's token.
+const TOKEN_MS: i64 = 600_000;
+/// Bytes of the items of one transaction.
+const TRANSACTION_BYTES: usize = 4_000_000;
+
+/// Table, partition key, sort key.
+pub(super) type ItemKey = (String, String, String);
+
+/// A call that changed something.
+#[derive(Debug)]
+pub(super) struct Step {
+    /// As it was sent, whatever a mutant made of it.
+    pub request: Request,
+    /// When, in virtual time.
+    pub at: i64,
+}
+
+/// The database and its past.
+pub(super) struct Tables {
+    database: Database,
+    mutant: Option<Mutant>,
+    /// In the order in which they happened.
+    pub steps: Vec<Step>,
+    /// Each state of each item, with the step that made it.
+    pub items: BTreeMap<ItemKey, Vec<(usize, Option<Value>)>>,
+    /// Partitions of the batches that were accepted.
+    pub heads: BTreeSet<String>,
+    tokens: BTreeMap<String, (Value, i64)>,
+}
+
+impl Tables {
+    pub fn new(database: Database, mutant: Option<Mutant>) -> Self {
+        Self {
+            database,
+            mutant,
+            steps: Vec::new(),
+            items: BTreeMap::new(),
+            heads: BTreeSet::new(),
+            tokens: BTreeMap::new(),
+        }
+    }
+
+    /// The item as it stands.
+    pub fn item(&self, key: &ItemKey) -> Option<&Value> {
+        self.items.get(key)?.last()?.1.as_ref()
+    }
+
+    /// The item as it was before a step.
+    pub fn before(&self, key: &ItemKey, step: usize) -> Option<&Value> {
+        self.items.get(key)?.iter().rev().find(|(at, _)| *at < step)?.1.as_ref()
+    }
+
+    /// Carries a call out at `now`; beside the answer a call that a mutant leaves for later.
+    pub fn run(&mut self, request: &Request, now: i64) -> (Reply, Option<Request>) {
+        let mut body = request.body.clone();
+        if let Some(token) = body.as_object_mut().and_then(|body| body.shift_remove("ClientRequestToken")) {
+            let token = token.as_str().unwrap_or_default().to_owned();
+            match self.tokens.get(&token).filter(|(_, at)| now - at < TOKEN_MS) {
+                Some((before, _)) if *before == body => return (Reply::ok(&json!({})), None),
+                Some(_) => return (Reply::error(400, "IdempotentParameterMismatchException"), None),
+                None => {}
+            }
+            if body.to_string().len() > TRANSACTION_BYTES {
+                return (Reply::error(400, "ValidationException"), None);
+            }
+            let sent = body.clone();
+            let later = self.mutant.and_then(|mutant| mutant.spoil_commit(&mut body));
+            let reply = self.carry_out(request, &body, now);
+            if reply.is_ok() {
+                self.tokens.insert(token, (sent, now));
+                return (reply, later);
+            }
+            return (reply, None);
+        }
+        if let Some(mutant) = self.mutant {
+            mutant.spoil_call(&request.operation, &mut body);
+            let old = mutant == Mutant::EventualReads && request.operation == "Query" && !request.is_search();
+            if let Some(reply) = old.then(|| self.old_batch(&body)).flatten() {
+                return (reply, None);
+            }
+        }
+        (self.carry_out(request, &body, now), None)
+    }
+
+    fn carry_out(&mut self, request: &Request, body: &Value, now: i64) -> Reply {
+        let answer = match dispatch(&self.database, &request.operation, body.clone()) {
+            Ok(answer) => answer,
+            Err(refused) => return Reply::Answer(refused.status_code(), refused.to_json()),
+        };
+        let writes = match request.operation.as_str() {
+            "PutItem" => vec![written("Put", body)],
+            "UpdateItem" => vec![written("Update", body)],
+            "TransactWriteItems" => {
+                let writes = actions(body).into_iter().filter(|(kind, _)| *kind != "ConditionCheck");
+                writes.map(|(kind, action)| written(kind, action)).collect()
+            }
+            _ => return Reply::ok(&answer),
+        };
+        let step = self.steps.len();
+        for (key, after) in writes {
+            let after = match after {
+                After::Is(item) => item,
+                After::Computed => self.read(&key),
+            };
+            if key.2 == "A#HEAD" {
+                self.heads.insert(key.1.clone());
+            }
+            self.items.entry(key).or_default().push((step, after));
+        }
+        self.steps.push(Step { request: request.clone(), at: now });
+        Reply::ok(&answer)
+    }
+
+    fn read(&self, (table, pk, _): &ItemKey) -> Option<Value> {
+        let get = json!({ "TableName": table, "Key": { "pk": { "S": pk } }, "ConsistentRead": true });
+        let answer = dispatch(&self.database, "GetItem", get).ok()?;
+        answer.get("Item").cloned()
+    }
+
+    /// An index as it was before `step`.
+    pub fn search(&self, request: &Request, step: usize) -> Option<Reply> {
+        let body = &request.body;
+        if body.get("ExclusiveStartKey").is_some() {
+            return None;
+        }
+        let hash = body["ExpressionAttributeNames"]["#g"].as_str()?;
+        let wanted = &body["ExpressionAttributeValues"][":g"];
+        let limit = body["Limit"].as_u64().and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+        let table = body["TableName"].as_str()?;
+        let mut found: Vec<(String, Value)> = Vec::new();
+        for (key, _) in self.items.range((table.to_owned(), String::new(), String::new())..) {
+            if key.0 != table {
+                break;
+            }
+            if let Some(item) = self.before(key, step).filter(|item| item[hash] == *wanted) {
+                let kept = ["pk", "sk", "at", hash].into_iter();
+                let kept = kept.filter_map(|name| Some((name.to_owned(), item.get(name)?.clone())));
+                found.push((text(item, "at", "S").to_owned() + &key.1, Value::Object(kept.collect())));
+            }
+        }
+        found.sort_by(|(a, _), (b, _)| a.cmp(b));
+        if body["ScanIndexForward"] == false {
+            found.reverse();
+        }
+        let items: Vec<Value> = found.into_iter().take(limit).map(|(_, item)| item).collect();
+        Some(Reply::ok(&json!({ "Count": items.len(), "ScannedCount": items.len(), "Items": items })))
+    }
+
+    /// Head and state of a batch as they were before the last write of them.
+    fn old_batch(&self, body: &Value) -> Option<Reply> {
+        let pk = body["ExpressionAttributeValues"][":pk"]["S"].as_str()?;
+        let of = |sk: &str| self.items.get_key_value(&("BatchesTable".into(), pk.to_owned(), sk.to_owned()));
+        let head = of("A#HEAD")?.1.last()?.1.clone();
+        let states = of("A#STATE").map(|(_, states)| states.as_slice()).unwrap_or_default();
+        let old = states.iter().rev().nth(1).and_then(|(_, state)| state.clone());
+        // Every other read is an old one.
+        if self.steps.len().is_multiple_of(2) {
+            return None;
+        }
+        let items: Vec<Value> = head.into_iter().chain(old).collect();
+        Some(Reply::ok(&json!({ "Count": items.len(), "ScannedCount": items.len(), "Items": items })))
+    }
+}
+
+/// What is known of an item after a write.
+enum After {
+    Is(Option<Value>),
+    /// The database has to be asked.
+    Computed,
+}
+
+fn written(kind: &str, action: &Value) -> (ItemKey, After) {
+    let item = if kind == "Put" { &action["Item"] } else { &action["Key"] };
+    let table = action["TableName"].as_str().unwrap_or_default();
+    let key = (table.to_owned(), text(item, "pk", "S").to_owned(), text(item, "sk", "S").to_owned());
+    let after = match kind {
+        "Put" => After::Is(Some(item.clone())),
+        "Delete" => After::Is(None),
+        _ => After::Computed,
+    };
+    (key, after)
+}

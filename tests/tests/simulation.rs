@@ -1,0 +1,61 @@
+//! Schedules of the simulator: none breaks an invariant, and each deliberate bug does.
+
+use batch_tests::sim::{Counters, Fault, Mutant, run};
+
+/// Schedules of one run of this test; `simulate` runs as many as it is told.
+const SCHEDULES: u64 = 150;
+
+/// The seed of the first schedule, counted from 0, that catches each mutant.
+const CAUGHT: &[(&str, u64)] = &[
+    ("no-state-guard", 1),
+    ("no-cursor-guard", 12),
+    ("no-version", 744),
+    ("no-absence", 53),
+    ("no-sentinel", 8),
+    ("no-parent", 0),
+    ("no-zero", 1),
+    ("no-tombstone", 5),
+    ("no-failure-checks", 1),
+    ("no-read-checks", 12),
+    ("results-apart", 0),
+    ("token-only", 0),
+    ("halves", 0),
+    ("no-count", 0),
+    ("no-claim", 0),
+    ("blind-accept", 0),
+    ("eventual-reads", 5),
+];
+
+#[test]
+fn no_schedule_breaks_an_invariant() {
+    let mut faults = Counters::new();
+    for seed in 0..SCHEDULES {
+        let report = run(seed, None, false);
+        assert!(report.wrong.is_empty(), "seed {seed}: {:#?}", report.wrong);
+        for (fault, count) in report.faults {
+            *faults.entry(fault).or_default() += count;
+        }
+    }
+    let never: Vec<&str> =
+        Fault::ALL.iter().filter(|fault| !faults.contains_key(fault)).map(|fault| fault.name()).collect();
+    assert!(never.is_empty(), "faults that never happened: {never:?}");
+}
+
+#[test]
+fn each_mutant_is_caught_by_its_seed() {
+    for (mutant, name) in Mutant::ALL {
+        let seed = CAUGHT.iter().find(|(known, _)| *known == name).map(|(_, seed)| *seed);
+        let seed = seed.unwrap_or_else(|| panic!("no seed is recorded for {name}"));
+        assert!(!run(seed, Some(mutant), false).wrong.is_empty(), "seed {seed} does not catch {name}");
+        assert!(run(seed, None, false).wrong.is_empty(), "seed {seed} has something wrong without {name}");
+    }
+}
+
+#[test]
+fn one_seed_is_one_schedule() {
+    for seed in [3, 4, 5, 6] {
+        let (first, again) = (run(seed, None, true).trace, run(seed, None, true).trace);
+        let differs = first.iter().zip(&again).find(|(one, other)| one != other);
+        assert!(first.len() == again.len() && differs.is_none(), "seed {seed}: {differs:?}");
+    }
+}
