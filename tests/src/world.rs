@@ -94,6 +94,33 @@ fn chance(seed: u64) -> Entropy {
     })
 }
 
+/// The settings of every function at once; the seam stands where AWS would.
+pub(crate) fn config() -> Config {
+    Config {
+        aws: Aws {
+            region: "us-east-1".into(),
+            access_key_id: "test".into(),
+            secret_access_key: String::from("test").into(),
+            session_token: None,
+            dynamodb_url: None,
+            sqs_url: None,
+        },
+        tables: Tables {
+            batches: "BatchesTable".into(),
+            records: "RecordsTable".into(),
+            control: "ControlTable".into(),
+        },
+        queue_url: Some("https://sqs.us-east-1.amazonaws.com/000000000000/BatchQueue".into()),
+        issuer: Some(Issuer {
+            issuer: "https://issuer.test".into(),
+            audience: "batch".into(),
+            jwks_url: "https://issuer.test/jwks.json".into(),
+        }),
+        cursor_key: Some("c".repeat(32).into()),
+        log_level: "info".into(),
+    }
+}
+
 impl World {
     /// With the shipped model and the real limits.
     pub async fn new() -> Self {
@@ -103,31 +130,8 @@ impl World {
     /// With another model or other limits.
     pub async fn with(model: Model, limits: Limits) -> Self {
         let seam = Seam::new(batch_local::database_in_memory().expect("an empty database"));
-        let config = Config {
-            aws: Aws {
-                region: "us-east-1".into(),
-                access_key_id: "test".into(),
-                secret_access_key: String::from("test").into(),
-                session_token: None,
-                dynamodb_url: None,
-                sqs_url: None,
-            },
-            tables: Tables {
-                batches: "BatchesTable".into(),
-                records: "RecordsTable".into(),
-                control: "ControlTable".into(),
-            },
-            queue_url: Some("https://sqs.us-east-1.amazonaws.com/000000000000/BatchQueue".into()),
-            issuer: Some(Issuer {
-                issuer: "https://issuer.test".into(),
-                audience: "batch".into(),
-                jwks_url: "https://issuer.test/jwks.json".into(),
-            }),
-            cursor_key: Some("c".repeat(32).into()),
-            log_level: "info".into(),
-        };
         let parts = Parts { http: Some(seam.client()), jwks: None, clock: fixed_clock(), entropy: chance(1), limits };
-        let app = App::assemble(config, model, parts).expect("the app starts");
+        let app = App::assemble(config(), model, parts).expect("the app starts");
         let key = caller(&app, "t1", "alice", &[]).await;
         let world = Self { app, seam, key };
         // The key's record is cached from here on, so that the calls of a batch are the batch's own.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use batch_core::app::{App, Parts};
-use batch_core::config::{Aws, Config, Function, Issuer, Tables};
+use batch_core::config::Function;
 use batch_core::http::{self, Response};
 use batch_core::limits::Limits;
 use batch_core::model::Model;
@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use super::rng;
 use super::seam::Lot;
 use super::workload::MODEL;
+use crate::world::config;
 
 /// When time begins: 2026-01-01T00:00:00Z.
 pub(super) const BEGIN_MS: i64 = 1_767_225_600_000;
@@ -100,32 +101,6 @@ pub(super) struct Node {
     pub number: usize,
     pub app: App,
     pub busy: Option<Busy>,
-}
-
-fn config() -> Config {
-    Config {
-        aws: Aws {
-            region: "us-east-1".into(),
-            access_key_id: "test".into(),
-            secret_access_key: String::from("test").into(),
-            session_token: None,
-            dynamodb_url: None,
-            sqs_url: None,
-        },
-        tables: Tables {
-            batches: "BatchesTable".into(),
-            records: "RecordsTable".into(),
-            control: "ControlTable".into(),
-        },
-        queue_url: Some("https://sqs.us-east-1.amazonaws.com/000000000000/BatchQueue".into()),
-        issuer: Some(Issuer {
-            issuer: "https://issuer.test".into(),
-            audience: "batch".into(),
-            jwks_url: "https://issuer.test/jwks.json".into(),
-        }),
-        cursor_key: Some("c".repeat(32).into()),
-        log_level: "error".into(),
-    }
 }
 
 impl Node {

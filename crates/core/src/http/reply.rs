@@ -105,7 +105,7 @@ impl Reply {
 
 impl From<Rejection> for Reply {
     fn from(rejection: Rejection) -> Self {
-        let first = rejection.problems.first().and_then(|problem| problem.operation.clone());
+        let first = rejection.problems.iter().find_map(|problem| problem.operation.clone());
         let reply = Self::error(rejection.code, rejection.message).problems(rejection.problems);
         match first {
             Some((index, id)) => reply.details(json!({ "operation": index, "operationId": id.as_str() })),
