@@ -259,6 +259,8 @@ fn limits(rng: &mut Rng, faults: &mut Faults) -> Limits {
         bytes: *rng.of(&[300, 3_500_000]),
         chunk_operations: 1 + rng.below(3),
         inline_results: *rng.of(&[24, 200, 8_192]),
+        wide_actions: 0,
+        ..Limits::default()
     }
 }
 
