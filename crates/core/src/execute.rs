@@ -20,7 +20,9 @@ pub async fn execute(
     let begun = app.clock().now();
     let store = app.store().until(until);
     let (model, limits, clock, entropy) = (app.model(), app.limits(), app.clock(), app.entropy());
-    let ran = run(&Run { store: &store, model, limits, clock, entropy, until, head }, state, contents).await?;
+    let with = Run { store: &store, model, limits, clock, entropy, until, head };
+    // The largest future there is: in a box, those that wait for it stay small.
+    let ran = Box::pin(run(&with, state, contents)).await?;
     let summary = ran.state.as_ref().map(|state| state.summary).unwrap_or_default();
     tracing::info!(
         batch.id = %head.id,

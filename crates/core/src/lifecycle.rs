@@ -13,7 +13,7 @@ use crate::limits::MAX_RETRY_ATTEMPTS;
 use crate::operation::{Code, Operation, OperationId, Outcome};
 use crate::plan::{Plan, referred};
 use crate::status;
-use crate::store::{Fault, TenantKey};
+use crate::store::{Fault, TenantKey, Written};
 use crate::submit::{Acceptance, Preference, Refusal, Rejection, Submitted, Told, enqueue};
 
 /// How long one of these may take, milliseconds.
@@ -62,7 +62,11 @@ pub async fn act(app: &App, caller: &Caller, id: &BatchId, act: Act) -> Result<O
             }
         }
         let guard = before.as_ref().map(|state| state.rev);
-        if store.put_state(&keys, &head, guard, &next).await.map_err(Refusal::Unknown)? {
+        let written = store.put_state(&keys, &head, guard, &next).await.map_err(Refusal::Unknown)?;
+        if written == Written::Late {
+            return Err(Refusal::Unknown(Fault::new("write state", "the time of the call is over")));
+        }
+        if written == Written::Done {
             // Locks of a wide commit that this stopped are taken off in the background.
             if act == Act::Resume || !next.stale.is_empty() {
                 enqueue(app, &head).await;
@@ -92,7 +96,11 @@ pub async fn give_up(app: &App, keys: &TenantKey, id: &BatchId) -> Result<bool, 
         }
         let mut next = state.next(app.entropy().hex32(), now);
         next.cut_off(Cut::Poison);
-        if store.put_state(keys, &head, before.as_ref().map(|state| state.rev), &next).await? {
+        let written = store.put_state(keys, &head, before.as_ref().map(|state| state.rev), &next).await?;
+        if written == Written::Late {
+            return Err(Fault::new("write state", "the time of the call is over"));
+        }
+        if written == Written::Done {
             tracing::error!(batch.id = %id, "batch given up: its message failed too often");
             if !next.stale.is_empty() {
                 enqueue(app, &head).await;

@@ -10,7 +10,7 @@ use crate::batch::State;
 use crate::limits::{Limits, MAX_ROUNDS};
 use crate::operation::{Code, Failure, Outcome};
 use crate::plan::{Key, item_bytes};
-use crate::store::{Commit, Committing, Fault, Locked, Refusal};
+use crate::store::{Commit, Committing, Fault, Locked, Refusal, Written};
 
 impl Session<'_> {
     /// Commits `steps` chunk by chunk, until they are done, the time is over, or something makes them untrue.
@@ -111,6 +111,8 @@ impl Session<'_> {
                 Ok(Next::Continue)
             }
             Commit::Guard(stands) => self.adopt(*stands, state, (steps, actions)).await,
+            // The run looks at the time next, and ends the batch or itself.
+            Commit::Late => Ok(Next::Replan),
             Commit::Refused(known, locked) => {
                 let keys: Vec<Key> = known.iter().map(Refusal::key).collect();
                 if self.learn(known) {
@@ -160,9 +162,13 @@ impl Session<'_> {
     /// A commit without effects: the state alone.
     pub(super) async fn write_state(&mut self, state: State, steps: &[Step]) -> Result<Next, Fault> {
         let (head, guard) = (self.run.head, self.state.as_ref().map(|state| state.rev));
-        if self.store.put_state(&self.keys, head, guard, &state).await? {
-            self.moved(state, steps, Vec::new());
-            return Ok(Next::Continue);
+        match self.store.put_state(&self.keys, head, guard, &state).await? {
+            Written::Done => {
+                self.moved(state, steps, Vec::new());
+                return Ok(Next::Continue);
+            }
+            Written::Late => return Ok(Next::Replan),
+            Written::Guard => {}
         }
         let stands = self.store.batch(&self.keys, &head.id).await?.and_then(|(_, state)| state);
         self.adopt(stands, state, (steps, Vec::new())).await

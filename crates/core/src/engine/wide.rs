@@ -95,6 +95,7 @@ impl Session<'_> {
                         return Ok(Locking::Lost(until));
                     }
                     Commit::Busy(keys) => Some(keys),
+                    Commit::Late => return Ok(Locking::Lost(until)),
                     Commit::Invalid(keys) => {
                         self.invalid(steps, &keys);
                         return Ok(Locking::Lost(until));
@@ -176,12 +177,12 @@ impl Session<'_> {
     /// Frees items that wide commits hold, as far as nobody is at work on them: what is decided is written, what was
     /// stopped is taken off, and what is past its lease is stopped. False when one is still at work.
     pub(super) async fn free(&mut self, locked: Vec<Locked>) -> Result<bool, Fault> {
-        let mut held: BTreeMap<Lock, Vec<Key>> = BTreeMap::new();
+        let mut locks: BTreeMap<Lock, Vec<Key>> = BTreeMap::new();
         for locked in locked {
-            held.entry(locked.lock).or_default().push(locked.key);
+            locks.entry(locked.lock).or_default().push(locked.key);
         }
         let mut free = true;
-        for (lock, keys) in held {
+        for (lock, keys) in locks {
             match self.store.holder(&self.keys, &lock).await? {
                 Holder::Committed(head, attempt) => {
                     let redo = self.store.redo(&self.keys, &head.id, &attempt).await?;

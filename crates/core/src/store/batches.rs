@@ -29,6 +29,17 @@ pub enum Accepted {
     Before(Box<Head>),
 }
 
+/// What became of a write of the state alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// It is there.
+    Done,
+    /// The state is not the one read.
+    Guard,
+    /// The time is over: it was not sent, or not sent again.
+    Late,
+}
+
 /// What a batch holds beside its head and state.
 #[derive(Debug)]
 pub struct Contents {
@@ -197,14 +208,14 @@ impl Store {
         Ok(Contents { work, outcomes })
     }
 
-    /// Writes the state on its own, under the guard; `false` when it is not the one read.
+    /// Writes the state on its own, under the guard.
     pub async fn put_state(
         &self,
         keys: &TenantKey,
         head: &Head,
         guard: Option<u64>,
         state: &State,
-    ) -> Result<bool, Fault> {
+    ) -> Result<Written, Fault> {
         let put = self.state_put(keys, head, guard, state)?;
         let put = put.build().map_err(|error| Fault::new("write state", error.to_string()))?;
         let request = self
@@ -215,9 +226,12 @@ impl Store {
             .set_condition_expression(put.condition_expression().map(str::to_owned))
             .set_expression_attribute_names(put.expression_attribute_names().cloned())
             .set_expression_attribute_values(put.expression_attribute_values().cloned());
-        match self.call("write state", || request.clone().send()).await? {
-            Ok(_) => Ok(true),
-            Err(PutItemError::ConditionalCheckFailedException(_)) => Ok(false),
+        let Some(answer) = self.call_in_time("write state", || request.clone().send()).await? else {
+            return Ok(Written::Late);
+        };
+        match answer {
+            Ok(_) => Ok(Written::Done),
+            Err(PutItemError::ConditionalCheckFailedException(_)) => Ok(Written::Guard),
             Err(error) => Err(Fault::new("write state", refused(&error))),
         }
     }

@@ -31,7 +31,7 @@ impl Store {
         match effect(keys, action, writer, now) {
             Effect::None => target.check(&on),
             Effect::Put(item) => target.put(item, &on),
-            Effect::Add(change) => target.update("ADD #n :n", added(change), &on),
+            Effect::Add(change) => target.update("ADD #n :n", &added(change), &on),
             Effect::Delete => target.delete(&on),
         }
     }
@@ -49,9 +49,9 @@ impl Store {
         // A tombstone that expired under its lock would take the new row with it.
         if let Action::WriteRow { .. } = action {
             given.names.push(("#ttl", "ttl"));
-            return target.update("SET #lk = :lk REMOVE #ttl", given, &on);
+            return target.update("SET #lk = :lk REMOVE #ttl", &given, &on);
         }
-        target.update("SET #lk = :lk", given, &on)
+        target.update("SET #lk = :lk", &given, &on)
     }
 
     /// Does `action` under its lock, and takes the lock off.
@@ -66,9 +66,9 @@ impl Store {
         let target = self.target(keys, action);
         match effect(keys, action, &lock.to_string(), now) {
             Effect::None if expects_nothing(action) => target.delete(&on),
-            Effect::None => target.update("REMOVE #lk", Given::default(), &on),
+            Effect::None => target.update("REMOVE #lk", &Given::default(), &on),
             Effect::Put(item) => target.put(item, &on),
-            Effect::Add(change) => target.update("ADD #n :n REMOVE #lk", added(change), &on),
+            Effect::Add(change) => target.update("ADD #n :n REMOVE #lk", &added(change), &on),
             Effect::Delete => target.delete(&on),
         }
     }
@@ -85,9 +85,9 @@ impl Store {
             let mut given = Given::default();
             given.names.push(("#ttl", "ttl"));
             given.values.push((":ttl", n(now.plus_ms(TOMBSTONE_MS).seconds())));
-            return target.update("SET #ttl = :ttl REMOVE #lk", given, &on);
+            return target.update("SET #ttl = :ttl REMOVE #lk", &given, &on);
         }
-        target.update("REMOVE #lk", Given::default(), &on)
+        target.update("REMOVE #lk", &Given::default(), &on)
     }
 
     fn target(&self, keys: &TenantKey, action: &Action) -> Target<'_> {
@@ -232,7 +232,7 @@ impl Target<'_> {
         Ok(TransactWriteItem::builder().put(built(put.build())?).build())
     }
 
-    fn update(self, expression: &str, given: Given, on: &Condition) -> Result<TransactWriteItem, Fault> {
+    fn update(self, expression: &str, given: &Given, on: &Condition) -> Result<TransactWriteItem, Fault> {
         let update = Update::builder().table_name(self.table).key("pk", s(self.pk)).update_expression(expression);
         let update = conditioned!(update, on, given);
         Ok(TransactWriteItem::builder().update(built(update.build())?).build())

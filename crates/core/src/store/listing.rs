@@ -62,8 +62,11 @@ impl Store {
                 let own: Vec<Item> =
                     items.iter().filter(|item| Reader(item).maybe_text("pk") == Some(&pk)).cloned().collect();
                 page.next = Some(place);
-                if let Some((head, state)) = pair(keys, &own, self.now())?.filter(|(h, s)| keep(h, s.as_ref())) {
-                    page.batches.push((head, state));
+                match pair(keys, &own, self.now()) {
+                    Ok(Some((head, state))) if keep(&head, state.as_ref()) => page.batches.push((head, state)),
+                    Ok(_) => {}
+                    // One batch of another version must not keep a client from the others.
+                    Err(fault) => tracing::error!(batch.id = %id, error = %fault, "batch cannot be listed"),
                 }
                 if page.batches.len() == limit {
                     return Ok(page);

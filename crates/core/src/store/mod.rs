@@ -17,7 +17,7 @@ mod transaction;
 mod watch;
 mod wide;
 
-pub use batches::{Accepted, Contents};
+pub use batches::{Accepted, Contents, Written};
 pub use call::Fault;
 pub use cursor::CursorKey;
 pub use keys::TenantKey;

@@ -37,6 +37,8 @@ pub enum Commit {
     Refused(Vec<Refusal>, Vec<Locked>),
     /// Nothing happened: others were writing the same items, or the store asks to slow down.
     Busy(Vec<Key>),
+    /// The time is over: it was not sent, or not sent again, and what stands in the state decides.
+    Late,
     /// Nothing happened: the store will never take this, because of these items or, when none is named, as a whole.
     Invalid(Vec<Key>),
 }
@@ -66,7 +68,10 @@ impl Store {
         actions: impl Iterator<Item = &'a Action>,
     ) -> Result<Commit, Fault> {
         let request = self.client.transact_write_items().client_request_token(token).set_transact_items(Some(items));
-        match self.call("commit", || request.clone().send()).await? {
+        let Some(answer) = self.call_in_time("commit", || request.clone().send()).await? else {
+            return Ok(Commit::Late);
+        };
+        match answer {
             Ok(_) => Ok(Commit::Done),
             Err(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
                 classify(actions, cancelled.cancellation_reasons())

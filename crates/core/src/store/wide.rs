@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::{ConditionCheck, TransactWriteItem};
 use serde::{Deserialize, Serialize};
 
 use super::attribute::{Item, Reader, damaged, s};
-use super::batches::{STATE, part_name};
+use super::batches::{STATE, Written, part_name};
 use super::call::Fault;
 use super::lock::Lock;
 use super::transaction::{Commit, token};
@@ -137,7 +137,7 @@ impl Store {
     /// Stops the preparation of another batch, whose lease is over; false when somebody moved it on.
     pub async fn fence(&self, keys: &TenantKey, head: &Head, state: &State) -> Result<bool, Fault> {
         let next = state.next(self.entropy.hex32(), self.now());
-        self.put_state(keys, head, Some(state.rev), &next).await
+        Ok(self.put_state(keys, head, Some(state.rev), &next).await? == Written::Done)
     }
 }
 
