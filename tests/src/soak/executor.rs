@@ -15,8 +15,8 @@ const MAX_RECEIVES: u32 = 5;
 const DELIVERED_AT_ONCE: usize = 5;
 /// The first delay of a message that could not be worked on; it doubles up to a minute.
 const DELAY_S: u64 = 5;
-/// How long an executor that has nothing to do waits.
-const IDLE: Duration = Duration::from_millis(20);
+/// How long an executor that has nothing to do waits: while batches are sent, and when only the sweep is left.
+const IDLE: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1)];
 
 #[derive(Debug)]
 struct Held {
@@ -97,7 +97,8 @@ pub(super) async fn run(soak: Arc<Soak>) {
             queue.take()
         };
         if taken.is_empty() {
-            tokio::time::sleep(IDLE).await;
+            let all_sent = soak.begun.load(Ordering::Relaxed) >= soak.batches + super::CLIENTS;
+            tokio::time::sleep(IDLE[usize::from(all_sent)]).await;
             continue;
         }
         let bodies: Vec<String> = taken.iter().map(|held| held.body.clone()).collect();

@@ -81,13 +81,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Sends `batches` batches, waits for their ends, and compares. Equal seeds give equal batches.
+/// Sends `batches` batches, waits for their ends, and compares. One seed is one soak.
 pub fn run(batches: usize, seed: u64) -> Report {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    runtime.expect("a runtime").block_on(soak(batches, seed))
+    run_and(batches, seed, |_| {})
 }
 
-async fn soak(batches: usize, seed: u64) -> Report {
+/// The same, and does something to the world before it is compared with what was told.
+pub fn run_and(batches: usize, seed: u64, then: impl Fn(&World)) -> Report {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.expect("a runtime").block_on(soak(batches, seed, then))
+}
+
+async fn soak(batches: usize, seed: u64, then: impl Fn(&World)) -> Report {
     let model = Model::shipped().expect("the shipped model is right");
     let world = World::seeded(model, Limits::default(), seed).await;
     let soak = Arc::new(Soak {
@@ -124,6 +129,7 @@ async fn soak(batches: usize, seed: u64) -> Report {
     let trouble = soak.world.seam.calm().expect("there was trouble");
     let mut faults = trouble.faults;
     faults.extend(lock(&soak.queue).faults.clone());
+    then(&soak.world);
     let (batches, operations, differences) = check::check(&soak).await;
     Report { batches, operations, calls: trouble.calls, faults, took, differences }
 }
