@@ -147,6 +147,9 @@ fn delays() -> Vec<(&'static str, usize, Fault)> {
         ("TransactWriteItems", 1, slow()),
         ("TransactWriteItems", 0, Fault::Hang),
         ("TransactWriteItems", 1, Fault::Hang),
+        // Results that have outgrown the state are written on their own, before the commit.
+        ("PutItem", 1, slow()),
+        ("PutItem", 2, slow()),
     ]
 }
 
@@ -155,7 +158,8 @@ async fn no_commit_is_sent_when_the_time_of_the_batch_is_over() {
     const TIMEOUT: Duration = Duration::from_secs(2);
     for (operation, skipped, fault) in delays() {
         for headers in [&[][..], &[("prefer", "respond-async")]] {
-            let world = world(Limits { chunk_operations: 1, ..Limits::default() }).await;
+            let inline_results = if operation == "PutItem" { 1 } else { Limits::default().inline_results };
+            let world = world(Limits { chunk_operations: 1, inline_results, ..Limits::default() }).await;
             for _ in 0..skipped {
                 world.seam.plan(operation, nothing());
             }

@@ -151,3 +151,41 @@ async fn the_neighbours_of_a_later_version_in_a_delivery_are_worked_on() {
         }
     }
 }
+
+/// Another batch of the same minute, whose message was never sent.
+async fn lost(world: &World) -> String {
+    let body = json!({ "operations": [{ "entity": "artist", "action": "create", "store_params": { "name": "N" } }] });
+    let id = world.post_with("/batch", &[("prefer", "respond-async")], &body).await.batch_id();
+    world.seam.take_messages();
+    id
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_of_a_later_version_keeps_the_sweep_from_no_other() {
+    for (what, later) in later() {
+        let world = world().await;
+        later.put(&world);
+        let id = lost(&world).await;
+        tokio::time::advance(std::time::Duration::from_mins(2)).await;
+        let minute = json!({
+            "version": "0", "id": "e", "detail-type": "Scheduled Event", "source": "aws.events", "account": "1",
+            "time": "2026-01-01T00:02:00Z", "region": "us-east-1", "resources": [], "detail": {},
+        });
+        world.deliver(&[minute.to_string()]).await;
+        let sent: Vec<String> = world.seam.take_messages();
+        assert!(sent.iter().any(|message| message.contains(&id)), "{what}: {sent:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_of_a_later_version_keeps_no_other_out_of_the_listing() {
+    for (what, later) in later() {
+        let world = world().await;
+        later.put(&world);
+        let id = lost(&world).await;
+        let listed = world.get("/batches").await;
+        assert_eq!(listed.status, 200, "{what}: {:#}", listed.body);
+        let ids: Vec<&Value> = listed.body["data"].as_array().into_iter().flatten().map(|batch| &batch["id"]).collect();
+        assert!(ids.contains(&&json!(id)), "{what}: {ids:?}");
+    }
+}
