@@ -6,7 +6,7 @@ use batch_core::batch::pack;
 use batch_tests::World;
 use serde_json::{Value, json};
 
-use crate::{Stored, fixture, world};
+use crate::{Left, Stored, fixture};
 
 /// Deliveries after which a message goes to the dead-letter queue.
 const DELIVERIES: usize = 5;
@@ -16,13 +16,13 @@ fn stored(world: &World) -> [Vec<Value>; 2] {
 }
 
 fn head(name: &str, value: Value) -> Stored {
-    let mut stored = fixture();
+    let mut stored = fixture(Left::HalfDone);
     stored.head[name] = value;
     stored
 }
 
 fn state(name: &str, value: Value) -> Stored {
-    let mut stored = fixture();
+    let mut stored = fixture(Left::HalfDone);
     stored.state[name] = value;
     stored
 }
@@ -40,6 +40,8 @@ fn later() -> Vec<(&'static str, Stored)> {
         ("a state of the next format", state("format", json!({ "N": "2" }))),
         ("a status", state("status", json!({ "S": "hibernating" }))),
         ("an end", state("cut", json!({ "S": "revoked" }))),
+        ("a wide commit", state("wide", json!({ "S": r#"{"plan":"x"}"# }))),
+        ("remains", state("stale", json!({ "S": "{}" }))),
     ]
 }
 
@@ -64,7 +66,7 @@ fn is_opaque(answer: &batch_tests::Answer, status: u16, error: &str) {
 #[tokio::test(start_paused = true)]
 async fn what_a_later_version_stored_is_left_to_it() {
     for (what, later) in later().into_iter().chain(unreadable()) {
-        let world = world().await;
+        let world = crate::world(Left::HalfDone).await;
         later.put(&world);
         let before = stored(&world);
         let message = [later.message.to_string()];
@@ -79,7 +81,7 @@ async fn what_a_later_version_stored_is_left_to_it() {
 #[tokio::test(start_paused = true)]
 async fn a_dead_letter_of_a_later_version_stays_for_it() {
     for (what, later) in later() {
-        let world = world().await;
+        let world = crate::world(Left::HalfDone).await;
         later.put(&world);
         let before = stored(&world);
         assert_eq!(world.deliver_dead(&[later.message.to_string()]).await, ["m0"], "{what}");
@@ -90,7 +92,7 @@ async fn a_dead_letter_of_a_later_version_stays_for_it() {
 #[tokio::test(start_paused = true)]
 async fn a_batch_whose_contents_cannot_be_read_is_given_up_in_the_end() {
     for (what, unreadable) in unreadable() {
-        let world = world().await;
+        let world = crate::world(Left::HalfDone).await;
         unreadable.put(&world);
         assert!(world.deliver_dead(&[unreadable.message.to_string()]).await.is_empty(), "{what}");
         let batch = world.get(&format!("/batches/{}", unreadable.id())).await;
@@ -101,7 +103,7 @@ async fn a_batch_whose_contents_cannot_be_read_is_given_up_in_the_end() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_asks_for_a_batch_of_a_later_version_is_told_to_ask_again() {
     for (what, later) in later() {
-        let world = world().await;
+        let world = crate::world(Left::HalfDone).await;
         later.put(&world);
         let before = stored(&world);
         let batch = format!("/batches/{}", later.id());
@@ -119,7 +121,7 @@ async fn a_client_that_asks_for_a_batch_of_a_later_version_is_told_to_ask_again(
 #[tokio::test(start_paused = true)]
 async fn a_batch_whose_operations_cannot_be_read_still_tells_how_far_it_is() {
     for (what, unreadable) in unreadable() {
-        let world = world().await;
+        let world = crate::world(Left::HalfDone).await;
         unreadable.put(&world);
         let batch = world.get(&format!("/batches/{}", unreadable.id())).await;
         assert_eq!((batch.status, &batch.body["status"]), (200, &json!("processing")), "{what}");
@@ -130,7 +132,7 @@ async fn a_batch_whose_operations_cannot_be_read_still_tells_how_far_it_is() {
 #[tokio::test(start_paused = true)]
 async fn the_neighbours_of_a_later_version_in_a_delivery_are_worked_on() {
     for (what, later) in later().into_iter().chain(unreadable()) {
-        let world = world().await;
+        let world = crate::world(Left::HalfDone).await;
         later.put(&world);
         let operations: Vec<Value> = (0..2)
             .map(|n| json!({ "entity": "artist", "action": "create", "store_params": { "name": format!("N{n}") } }))
@@ -163,7 +165,7 @@ async fn lost(world: &World) -> String {
 #[tokio::test(start_paused = true)]
 async fn a_batch_of_a_later_version_keeps_the_sweep_from_no_other() {
     for (what, later) in later() {
-        let world = world().await;
+        let world = crate::world(Left::HalfDone).await;
         later.put(&world);
         let id = lost(&world).await;
         tokio::time::advance(std::time::Duration::from_mins(2)).await;
@@ -180,7 +182,7 @@ async fn a_batch_of_a_later_version_keeps_the_sweep_from_no_other() {
 #[tokio::test(start_paused = true)]
 async fn a_batch_of_a_later_version_keeps_no_other_out_of_the_listing() {
     for (what, later) in later() {
-        let world = world().await;
+        let world = crate::world(Left::HalfDone).await;
         later.put(&world);
         let id = lost(&world).await;
         let listed = world.get("/batches").await;
