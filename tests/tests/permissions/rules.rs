@@ -1,6 +1,9 @@
 //! Rules that are none are told with their line, and stop the start.
 
+use batch_core::auth::Snapshot;
 use batch_core::model::Model;
+use batch_core::model::permission::Access;
+use serde_json::{Value, json};
 
 /// A model whose `x-af-permissions` begin on line 6.
 fn model(permissions: &str) -> String {
@@ -124,5 +127,65 @@ fn right_ones_are_taken() {
     }
     for whole in ["        default: {}", "        default: {read: {}, delete: {boss: false, clerk: {allow: false}}}"] {
         assert!(Model::from_yaml(&model(whole)).is_ok(), "{whole}");
+    }
+}
+
+#[test]
+fn a_condition_is_true_false_or_unknown_and_grants_when_it_is_true() {
+    let claims = json!({
+        "sub": "ann", "names": ["n", "m", 5], "one": "n", "none": [], "nulls": [null], "five": 5, "yes": true, "map": { "a": 1 },
+    });
+    let caller = json!({ "tenant": "t", "subject": "ann", "claims": claims });
+    let caller = serde_json::from_value::<Snapshot>(caller).unwrap().into_caller();
+    let full = r#"{"thing_id": 1, "name": "n", "done": true, "total": 0.10000000000000000001, "gate": false}"#;
+    let bare = r#"{"thing_id": 1, "name": null}"#;
+    for (text, granted, of_nothing) in [
+        ("name = 'n'", true, false),
+        ("name != 'n'", false, false),
+        ("name != 'm'", true, false),
+        ("not (name = 'n')", false, false),
+        ("not (name = 'm')", true, false),
+        ("total > 0.1", true, false),
+        ("total = 1e-1", false, false),
+        ("total <= 0.10000000000000000001", true, false),
+        ("done = true and gate != true", true, false),
+        ("done != ${claims.yes}", false, false),
+        ("gate = ${claims.map}", false, false),
+        ("not (gate = ${claims.map})", false, false),
+        ("name >= 'a' and name < 'nn'", true, false),
+        ("name = ${claims.one}", true, false),
+        ("name = ${claims.names}", false, false),
+        ("name != ${claims.names}", false, false),
+        ("name in ${claims.names}", true, false),
+        ("name in ${claims.one}", true, false),
+        ("name in ${claims.none}", false, false),
+        ("not (name in ${claims.none})", true, false),
+        ("name in ${claims.nulls}", false, false),
+        ("not (name in ${claims.nulls})", false, false),
+        ("name in ${claims.map}", false, false),
+        ("not (name in ${claims.map})", false, false),
+        ("not (name in ('a', 'b'))", true, false),
+        ("name = ${claims.gone}", false, false),
+        ("name != ${claims.gone}", false, false),
+        ("not (name = ${claims.gone})", false, false),
+        ("not (name in ${claims.gone})", false, false),
+        ("not (not (name = ${claims.gone}))", false, false),
+        ("name != ${claims.five}", false, false),
+        ("total < ${claims.five}", true, false),
+        ("name < ${claims.five} or name > ${claims.five}", false, false),
+        ("name = ${claims.gone} or thing_id = 1", true, true),
+        ("name = ${claims.gone} and thing_id = 1", false, false),
+        ("not (name = ${claims.gone} and thing_id = 2)", true, true),
+        ("not (name = ${claims.gone} or thing_id = 2)", false, false),
+        ("name = 'x' or name = 'y' and thing_id = 1 or thing_id = 1", true, true),
+        ("not name = 'x' and thing_id = 2", false, false),
+    ] {
+        let rule = format!("        default:\n          read: {{'*': {{properties: '.*', where: \"{text}\"}}}}");
+        let model = Model::from_yaml(&model(&rule)).unwrap();
+        let access = Access::new(model.entity("thing").unwrap(), &[&caller]);
+        for (row, expected) in [(full, granted), (bare, of_nothing)] {
+            let row: Value = serde_json::from_str(row).unwrap();
+            assert_eq!(access.show(row.as_object().unwrap()).is_some(), expected, "{text} of {row}");
+        }
     }
 }
