@@ -66,6 +66,11 @@ impl From<Response> for Answer {
 
 /// An API key for `subject` of `tenant`, stored in the service.
 pub async fn caller(app: &App, tenant: &str, subject: &str, roles: &[&str]) -> String {
+    caller_with(app, (tenant, subject), roles, &json!({})).await
+}
+
+/// The same with claims.
+async fn caller_with(app: &App, (tenant, subject): (&str, &str), roles: &[&str], claims: &Value) -> String {
     let key = ApiKey::generate(&app.entropy().bytes());
     let record = ApiKeyRecord {
         id: key.id().clone(),
@@ -73,7 +78,7 @@ pub async fn caller(app: &App, tenant: &str, subject: &str, roles: &[&str]) -> S
         tenant: tenant.try_into().expect("a tenant"),
         subject: subject.try_into().expect("a subject"),
         roles: roles.iter().map(|role| (*role).to_owned()).collect(),
-        claims: serde_json::Map::new(),
+        claims: claims.as_object().cloned().unwrap_or_default(),
         created_at: app.clock().now(),
         expires_at: None,
     };
@@ -149,6 +154,17 @@ impl World {
     /// An API key's text for another caller.
     pub async fn key(&self, tenant: &str, subject: &str, roles: &[&str]) -> String {
         caller(&self.app, tenant, subject, roles).await
+    }
+
+    /// An API key's text for a caller of the world's own tenant with claims.
+    pub async fn key_with(&self, subject: &str, roles: &[&str], claims: &Value) -> String {
+        caller_with(&self.app, ("t1", subject), roles, claims).await
+    }
+
+    /// POSTs JSON as the caller with this API key.
+    pub async fn post_as(&self, key: &str, path: &str, body: &Value) -> Answer {
+        let headers = [("content-type", "application/json"), ("x-api-key", key)];
+        self.send("POST", path, &headers, body.to_string().as_bytes()).await
     }
 
     /// Sends any request.

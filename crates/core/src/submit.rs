@@ -9,7 +9,7 @@ use crate::execute::execute;
 use crate::json::{canonical, sha256_hex};
 use crate::limits::{INLINE_BUDGET_MS, REMAINS_MS, REPLAY_RESEND_MS, RETENTION_MS};
 use crate::operation::{Code, Draft, Operation, Problem};
-use crate::plan::{Footprint, Plan, check};
+use crate::plan::{Footprint, Plan, Verdict, check, verdict};
 use crate::queue::Message;
 use crate::store::{Accepted, Contents, Fault, TenantKey};
 
@@ -115,6 +115,23 @@ pub fn problems(app: &App, request: &Request) -> Vec<Problem> {
         }));
     }
     problems
+}
+
+/// What is certain of each operation's permission, and those that are denied as problems of the request. Only a look
+/// treats them so: in a batch that runs, each fails by itself.
+pub fn permissions(app: &App, caller: &Caller, request: &Request) -> (Vec<Option<Verdict>>, Vec<Problem>) {
+    let verdicts: Vec<Option<Verdict>> =
+        request.drafts.iter().map(|draft| verdict(app.model(), caller, draft)).collect();
+    let denied =
+        request.drafts.iter().zip(&verdicts).enumerate().filter_map(|(index, (draft, verdict))| match verdict {
+            Some(Verdict::Denied(failure)) => {
+                let pointer = failure.pointer.as_deref().unwrap_or_default();
+                Some(draft.problem(index, pointer, failure.code, failure.message.clone()))
+            }
+            _ => None,
+        });
+    let denied = denied.collect();
+    (verdicts, denied)
 }
 
 fn order(drafts: Vec<Draft>) -> Option<Plan> {

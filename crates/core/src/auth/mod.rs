@@ -1,6 +1,7 @@
 //! Who is calling: from the credential in a request's headers to a verified [`Caller`].
 //!
 //! - `caller`: [`Caller`], [`Tenant`] and the [`Snapshot`] kept with a batch
+//! - `narrow`: a caller with fewer claims than its credential gives
 //! - `jwt`: [`Verifier`], tokens signed by the issuer
 //! - `jwks`: [`Jwks`], the issuer's public keys, cached
 //! - `api_key`: [`ApiKey`] and the [`ApiKeyRecord`] it is checked against
@@ -32,12 +33,14 @@ mod authenticator;
 mod caller;
 mod jwks;
 mod jwt;
+mod narrow;
 
 pub use api_key::{ApiKey, ApiKeyId, ApiKeyRecord, BadKey};
 pub use authenticator::Authenticator;
 pub use caller::{BadIdentity, Caller, Redacted, Snapshot, Subject, Tenant};
 pub use jwks::{BadUrl, Fetch, FetchFailed, FetchFuture, Jwks};
 pub use jwt::{Settings, Verifier};
+pub use narrow::Widening;
 
 /// Why a well-formed credential did not make a [`Caller`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
