@@ -13,4 +13,4 @@ pub mod seam;
 pub mod sim;
 mod world;
 
-pub use world::{Answer, World, caller, fixed_clock};
+pub use world::{Answer, World, caller, config, fixed_clock};

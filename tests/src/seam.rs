@@ -38,6 +38,12 @@ pub enum Fault {
     ReplyLost,
     /// It is refused with this status and error type.
     Error(u16, &'static str),
+    /// The same, in words that repeat the request, as some of the real ones do.
+    Echo(u16, &'static str),
+    /// The connection breaks, in such words.
+    Broken,
+    /// An answer that cannot be read, and repeats the request.
+    Garbled,
     /// A transaction is cancelled: these items, by place in the request, are in another one.
     Conflict(Vec<usize>),
     /// A `BatchGetItem` answers for so many keys, and hands back the others unprocessed.
@@ -156,7 +162,10 @@ impl Seam {
             None => {}
             Some(Fault::RequestLost) => return Err(lost()),
             Some(Fault::ReplyLost) => reply_lost = true,
-            Some(Fault::Error(status, kind)) => return Ok(error(status, kind)),
+            Some(Fault::Error(status, kind)) => return Ok(error(status, kind, "injected")),
+            Some(Fault::Echo(status, kind)) => return Ok(error(status, kind, &echo(request))),
+            Some(Fault::Broken) => return Err(ConnectorError::io(echo(request).into())),
+            Some(Fault::Garbled) => return Ok(raw(200, format!("{{\"echo\":\"{}", echo(request)))),
             Some(Fault::Conflict(places)) => return Ok(conflict(&body, &places)),
             Some(Fault::Unprocessed(most)) => left = split(&mut body, most),
             Some(Fault::Before(Hook(hook))) => hook(&self.database),
@@ -245,8 +254,15 @@ fn split(body: &mut Value, most: usize) -> Value {
     left
 }
 
-fn error(status: u16, kind: &str) -> HttpResponse {
-    response(status, &json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{kind}"), "message": "injected" }))
+fn error(status: u16, kind: &str, message: &str) -> HttpResponse {
+    response(status, &json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{kind}"), "message": message }))
+}
+
+/// All that was sent, headers with credentials and signature included.
+fn echo(request: &HttpRequest) -> String {
+    let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
+    let headers: Vec<String> = request.headers().iter().map(|(name, value)| format!("{name}: {value}")).collect();
+    format!("{} {}", headers.join("; "), body)
 }
 
 fn conflict(body: &Value, places: &[usize]) -> HttpResponse {
