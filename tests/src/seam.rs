@@ -21,7 +21,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use reply::{cancelled, error, raw, response, split};
+use reply::{cancelled, echo, error, raw, response, split};
 use trouble::Hit;
 
 /// One call of AWS.
@@ -52,6 +52,12 @@ pub enum Fault {
     SlowReply(Duration),
     /// It never arrives, and the connection stays open.
     Hang,
+    /// The same, in words that repeat the request, as some of the real ones do.
+    Echo(u16, &'static str),
+    /// The connection breaks, in such words.
+    Broken,
+    /// An answer that cannot be read, and repeats the request.
+    Garbled,
     /// A transaction is cancelled: these items, by place in the request, are in another one.
     Conflict(Vec<usize>),
     /// A transaction is cancelled for this reason at these places.
@@ -192,14 +198,23 @@ impl Seam {
         inner.calls.len().saturating_sub(1)
     }
 
-    fn answer(&self, operation: &str, mut body: Value, fault: Option<Fault>, place: usize) -> Answered {
+    fn answer(
+        &self,
+        request: &HttpRequest,
+        (operation, mut body): (&str, Value),
+        fault: Option<Fault>,
+        place: usize,
+    ) -> Answered {
         let lost = || ConnectorError::io("the connection was reset".into());
         let (mut reply_lost, mut left) = (false, Value::Null);
         match fault {
             None | Some(Fault::Slow(_) | Fault::SlowReply(_) | Fault::Hang) => {}
             Some(Fault::RequestLost) => return Err(lost()),
             Some(Fault::ReplyLost) => reply_lost = true,
-            Some(Fault::Error(status, kind)) => return Ok(error(status, kind)),
+            Some(Fault::Error(status, kind)) => return Ok(error(status, kind, "injected")),
+            Some(Fault::Echo(status, kind)) => return Ok(error(status, kind, &echo(request))),
+            Some(Fault::Broken) => return Err(ConnectorError::io(echo(request).into())),
+            Some(Fault::Garbled) => return Ok(raw(200, format!("{{\"echo\":\"{}", echo(request)))),
             Some(Fault::Conflict(places)) => return Ok(cancelled(&body, "TransactionConflict", &places)),
             Some(Fault::Cancelled(reason, places)) => return Ok(cancelled(&body, reason, &places)),
             Some(Fault::TokenForgotten) => body["ClientRequestToken"] = "forgotten".into(),
@@ -250,7 +265,7 @@ impl HttpConnector for Seam {
         let place = self.keep(&operation, &body);
         let Hit { fault, before, after } = self.hit(&operation, &body);
         if before.is_zero() && after.is_zero() && !matches!(fault, Some(Fault::Hang)) {
-            return HttpConnectorFuture::ready(self.answer(&operation, body, fault, place));
+            return HttpConnectorFuture::ready(self.answer(&request, (&operation, body), fault, place));
         }
         let seam = self.clone();
         HttpConnectorFuture::new(async move {
@@ -258,7 +273,7 @@ impl HttpConnector for Seam {
                 std::future::pending::<()>().await;
             }
             tokio::time::sleep(before).await;
-            let answer = seam.answer(&operation, body, fault, place);
+            let answer = seam.answer(&request, (&operation, body), fault, place);
             tokio::time::sleep(after).await;
             answer
         })

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use batch_core::app::{App, Parts};
-use batch_core::auth::{ApiKey, ApiKeyRecord};
+use batch_core::auth::{ApiKey, ApiKeyRecord, Fetch};
 use batch_core::config::{Aws, Config, Function, Issuer, Tables};
 use batch_core::http::{Request, Response, handle};
 use batch_core::limits::Limits;
 use batch_core::model::Model;
+use batch_core::rate::{MOST_BATCHES, MOST_OPERATIONS, OPERATIONS_PER_BATCH, Quotas, Rates};
 use batch_core::runtime::{Clock, Entropy, Timestamp};
 use http::HeaderMap;
 use serde_json::{Value, json};
@@ -100,7 +101,7 @@ fn chance(seed: u64) -> Entropy {
 }
 
 /// The settings of every function at once; the seam stands where AWS would.
-pub(crate) fn config() -> Config {
+pub fn config() -> Config {
     Config {
         aws: Aws {
             region: "us-east-1".into(),
@@ -122,7 +123,8 @@ pub(crate) fn config() -> Config {
             jwks_url: "https://issuer.test/jwks.json".into(),
         }),
         cursor_key: Some("c".repeat(32).into()),
-        log_level: "info".into(),
+        rates: Rates { records: Quotas { batches: MOST_BATCHES, operations: MOST_OPERATIONS } },
+        log_level: tracing::Level::INFO,
     }
 }
 
@@ -134,15 +136,27 @@ impl World {
 
     /// With another model or other limits.
     pub async fn with(model: Model, limits: Limits) -> Self {
-        Self::seeded(model, limits, 1).await
+        Self::of(config(), model, limits, (None, 1)).await
     }
 
     /// The same, with all chance from `seed`.
     pub async fn seeded(model: Model, limits: Limits, seed: u64) -> Self {
+        Self::of(config(), model, limits, (None, seed)).await
+    }
+
+    /// With the shipped model, where a caller may send so many batches in a minute; the others allow as many as there
+    /// can be.
+    pub async fn limited(batches: u32) -> Self {
+        let quotas = Quotas { batches, operations: batches * OPERATIONS_PER_BATCH };
+        let config = Config { rates: Rates { records: quotas }, ..config() };
+        Self::of(config, Model::shipped().expect("the shipped model is right"), Limits::default(), (None, 1)).await
+    }
+
+    /// With other settings, keys of the issuer from `jwks`, and all chance from a seed.
+    pub async fn of(config: Config, model: Model, limits: Limits, (jwks, seed): (Option<Fetch>, u64)) -> Self {
         let seam = Seam::new(batch_local::database_in_memory().expect("an empty database"));
-        let parts =
-            Parts { http: Some(seam.client()), jwks: None, clock: fixed_clock(), entropy: chance(seed), limits };
-        let app = App::assemble(config(), model, parts).expect("the app starts");
+        let parts = Parts { http: Some(seam.client()), jwks, clock: fixed_clock(), entropy: chance(seed), limits };
+        let app = App::assemble(config, model, parts).expect("the app starts");
         let key = caller(&app, "t1", "alice", &[]).await;
         let world = Self { app, seam, key };
         // The key's record is cached from here on, so that the calls of a batch are the batch's own.

@@ -77,18 +77,22 @@ async fn executed(world: &World, operations: Vec<Value>, options: Value) -> Vec<
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_async_submit_is_two_calls_and_its_replay_two_or_three() {
+async fn an_async_submit_is_three_calls_and_its_replay_three_or_four() {
     let world = notes_world().await;
     let body = json!({ "operations": notes(0..3, "x") });
     let headers = [("prefer", "respond-async"), ("idempotency-key", "k1")];
     let accepted = world.post_with("/batch", &headers, &body).await;
     assert_eq!(accepted.status, 202);
-    assert_eq!(operations(&world.seam.take_calls()), ["PutItem", "SendMessage"]);
+    assert_eq!(
+        operations(&world.seam.take_calls()),
+        ["UpdateItem", "PutItem", "SendMessage"],
+        "the quota is the first"
+    );
     world.post_with("/batch", &headers, &body).await;
-    assert_eq!(operations(&world.seam.take_calls()), ["PutItem", "Query"]);
+    assert_eq!(operations(&world.seam.take_calls()), ["UpdateItem", "PutItem", "Query"]);
     tokio::time::advance(std::time::Duration::from_secs(6)).await;
     let replayed = world.post_with("/batch", &headers, &body).await;
-    assert_eq!(operations(&world.seam.take_calls()), ["PutItem", "Query", "SendMessage"]);
+    assert_eq!(operations(&world.seam.take_calls()), ["UpdateItem", "PutItem", "Query", "SendMessage"]);
     assert_eq!((replayed.header("idempotent-replayed"), replayed.batch_id()), ("true", accepted.batch_id()));
 }
 
@@ -98,9 +102,9 @@ async fn an_atomic_batch_of_up_to_a_hundred_actions_is_three_calls() {
     let calls = executed(&world, updates(99, "y"), json!({ "atomic": true })).await;
     assert_eq!(operations(&calls), ["Query", "BatchGetItem", "TransactWriteItems"]);
     assert_eq!(calls[2].body["TransactItems"].as_array().map(Vec::len), Some(100));
-    // Sync, the PutItem that accepts it takes the Query's place.
+    // Sync, the quota and the PutItem that accepts it take the Query's place.
     world.run(updates(99, "z"), json!({})).await;
-    assert_eq!(operations(&world.seam.take_calls()), ["PutItem", "BatchGetItem", "TransactWriteItems"]);
+    assert_eq!(operations(&world.seam.take_calls()), ["UpdateItem", "PutItem", "BatchGetItem", "TransactWriteItems"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -141,7 +145,10 @@ async fn each_further_level_of_references_is_one_read_more() {
         .collect();
     let answer = world.run(pairs, json!({})).await;
     assert_eq!(answer.body["success"], true, "{:#}", answer.body);
-    assert_eq!(operations(&world.seam.take_calls()), ["PutItem", "BatchGetItem", "BatchGetItem", "TransactWriteItems"]);
+    assert_eq!(
+        operations(&world.seam.take_calls()),
+        ["UpdateItem", "PutItem", "BatchGetItem", "BatchGetItem", "TransactWriteItems"]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -165,9 +172,9 @@ async fn a_unique_value_that_a_row_gives_up_costs_no_second_commit() {
     let answer = world.run(vec![change, delete], json!({})).await;
     assert_eq!(answer.body["success"], true, "{:#}", answer.body);
     let calls = world.seam.take_calls();
-    assert_eq!(operations(&calls), ["PutItem", "BatchGetItem", "TransactWriteItems"]);
+    assert_eq!(operations(&calls), ["UpdateItem", "PutItem", "BatchGetItem", "TransactWriteItems"]);
     // The state, two rows, the values red, green and blue.
-    assert_eq!(calls[2].body["TransactItems"].as_array().map(Vec::len), Some(6));
+    assert_eq!(calls[3].body["TransactItems"].as_array().map(Vec::len), Some(6));
 }
 
 #[tokio::test(start_paused = true)]
@@ -192,8 +199,8 @@ async fn a_poll_is_one_call_and_one_more_for_what_is_kept_in_parts() {
     let calls = world.seam.take_calls();
     assert_eq!(
         operations(&calls),
-        ["PutItem", "PutItem", "PutItem", "TransactWriteItems"],
-        "one part of operations, the head, one of results"
+        ["UpdateItem", "PutItem", "PutItem", "PutItem", "TransactWriteItems"],
+        "the quota, one part of operations, the head, one of results"
     );
     world.get(&format!("/batches/{}", large.batch_id())).await;
     assert_eq!(operations(&world.seam.take_calls()), ["Query"]);

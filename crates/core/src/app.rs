@@ -16,6 +16,7 @@ use crate::config::{Aws, Config};
 use crate::limits::Limits;
 use crate::model::Model;
 use crate::queue::Queue;
+use crate::rate::Limiter;
 use crate::runtime::{Clock, Entropy};
 use crate::store::{CursorKey, Store};
 
@@ -33,6 +34,7 @@ struct Inner {
     entropy: Entropy,
     authenticator: Option<Authenticator>,
     cursor_key: Option<CursorKey>,
+    limiter: Limiter,
 }
 
 /// What a test may put in the place of the real thing.
@@ -114,6 +116,7 @@ impl App {
             entropy: parts.entropy,
             authenticator: authenticator.transpose()?,
             cursor_key: cursor_key.transpose()?,
+            limiter: Limiter::new(config.rates),
         })))
     }
 
@@ -158,6 +161,11 @@ impl App {
     /// Who checks credentials, in functions that take calls.
     pub fn authenticator(&self) -> Option<&Authenticator> {
         self.0.authenticator.as_ref()
+    }
+
+    /// The quotas of callers.
+    pub fn limiter(&self) -> &Limiter {
+        &self.0.limiter
     }
 
     /// The secret of page cursors, in functions that take calls.

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
+use tracing::Level;
+
 use crate::auth::Redacted;
+use crate::rate::{MOST_BATCHES, MOST_OPERATIONS, OPERATIONS_PER_BATCH, Quotas, Rates};
 
 /// Names of the tables.
 #[derive(Debug, Clone)]
@@ -80,8 +83,10 @@ pub struct Config {
     pub issuer: Option<Issuer>,
     /// The secret of page cursors, for functions that take calls.
     pub cursor_key: Option<Redacted<String>>,
+    /// How much a caller may send.
+    pub rates: Rates,
     /// The least level logged.
-    pub log_level: String,
+    pub log_level: Level,
 }
 
 /// A function, by the settings it needs.
@@ -115,6 +120,44 @@ impl Function {
     }
 }
 
+impl Function {
+    /// The settings it can do without.
+    pub fn optional_settings(self) -> &'static [&'static str] {
+        match self {
+            Self::Submit | Self::Status => &["BATCHES_PER_MINUTE", "OPERATIONS_PER_MINUTE", "LOG_LEVEL"],
+            Self::Executor => &["LOG_LEVEL"],
+        }
+    }
+}
+
+/// A whole number from `least` to `most`; `None` where it is not set.
+fn number(env: Env<'_>, name: &'static str, (least, most): (u32, u32)) -> Result<Option<u32>, SettingError> {
+    let Some(text) = env(name).filter(|text| !text.is_empty()) else { return Ok(None) };
+    let number = text.parse().ok().filter(|number| (least..=most).contains(number));
+    number.map(Some).ok_or(SettingError { name, reason: "is not a whole number in its bounds" })
+}
+
+/// The quotas: where none is set for operations, room for full batches.
+fn rates(env: Env<'_>) -> Result<Rates, SettingError> {
+    let default = Rates::default().records;
+    let batches = number(env, "BATCHES_PER_MINUTE", (1, MOST_BATCHES))?.unwrap_or(default.batches);
+    let least = batches * OPERATIONS_PER_BATCH;
+    let operations = number(env, "OPERATIONS_PER_MINUTE", (least, MOST_OPERATIONS))?.unwrap_or(least);
+    Ok(Rates { records: Quotas { batches, operations } })
+}
+
+fn log_level(env: Env<'_>) -> Result<Level, SettingError> {
+    match env("LOG_LEVEL").filter(|level| !level.is_empty()).as_deref() {
+        None | Some("info") => Ok(Level::INFO),
+        Some("error") => Ok(Level::ERROR),
+        Some("warn") => Ok(Level::WARN),
+        Some("debug") => Ok(Level::DEBUG),
+        Some("trace") => Ok(Level::TRACE),
+        // Not a filter: one could have the SDK log what it sends.
+        Some(_) => Err(SettingError { name: "LOG_LEVEL", reason: "is none of error, warn, info, debug, trace" }),
+    }
+}
+
 impl Config {
     /// Reads the settings `function` needs.
     pub fn read(function: Function, env: Env<'_>) -> Result<Self, SettingError> {
@@ -145,7 +188,8 @@ impl Config {
             queue_url: optional("QUEUE_URL").filter(|_| needs("QUEUE_URL")),
             issuer: needs("JWT_ISSUER").then_some(issuer),
             cursor_key: optional("CURSOR_KEY").filter(|_| needs("CURSOR_KEY")).map(Redacted::new),
-            log_level: optional("LOG_LEVEL").unwrap_or_else(|| "info".to_owned()),
+            rates: if function == Function::Executor { Rates::default() } else { rates(env)? },
+            log_level: log_level(env)?,
         })
     }
 }

@@ -9,6 +9,7 @@
 //! - [`plan`] from a request to an order of operations: dependencies, references, what may be touched
 //! - [`engine`] from a plan and the rows it needs to effects, results and one guarded commit
 //! - [`store`] DynamoDB: keys, items and conditions; nothing else knows attribute names
+//! - [`rate`] how much a caller may send
 //! - [`queue`] the messages between the functions
 //! - [`auth`] who is calling
 //! - [`dialect`] the wire contracts, translated at the edge to the one vocabulary inside
@@ -33,6 +34,7 @@ pub mod model;
 pub mod operation;
 pub mod plan;
 pub mod queue;
+pub mod rate;
 pub mod runtime;
 pub mod status;
 pub mod store;

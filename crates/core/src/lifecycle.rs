@@ -1,13 +1,13 @@
 //! What a client may do to a batch that was accepted: cancel, pause, resume, retry.
 //!
-//! Each is one guarded write of the state, or a new batch. A race with a commit is decided by the store: whoever writes
-//! the state first wins, and the other sees it.
+//! Each is one guarded write of the state, or a new batch, and in the same transaction a row of the batch's log. A race
+//! with a commit is decided by the store: whoever writes the state first wins, and the other sees it.
 
 use std::collections::BTreeMap;
 
 use crate::app::App;
 use crate::auth::Caller;
-use crate::batch::{BatchId, Cut, Head, Lineage, State, Status, Work};
+use crate::batch::{BatchId, Cut, Entry, Head, State, Status, Work};
 use crate::json::{canonical, sha256_hex};
 use crate::limits::MAX_RETRY_ATTEMPTS;
 use crate::operation::{Code, Operation, OperationId, Outcome};
@@ -30,6 +30,17 @@ pub enum Act {
     Resume,
 }
 
+impl Act {
+    /// How the log tells of it.
+    fn done(self) -> &'static str {
+        match self {
+            Self::Cancel => "cancelled",
+            Self::Pause => "paused",
+            Self::Resume => "resumed",
+        }
+    }
+}
+
 /// Does `act` to the batch; the batch as it stands then. `None` when there is none that `caller` may see.
 pub async fn act(app: &App, caller: &Caller, id: &BatchId, act: Act) -> Result<Option<(Head, State)>, Refusal> {
     let store = app.store().until(app.clock().now().plus_ms(BUDGET_MS));
@@ -37,7 +48,7 @@ pub async fn act(app: &App, caller: &Caller, id: &BatchId, act: Act) -> Result<O
     loop {
         let found = status::batch(app, caller, id).await.map_err(Refusal::NotStarted)?;
         let Some((head, before)) = found else { return Ok(None) };
-        let now = app.clock().now();
+        let now = app.clock().now().max(head.created);
         let state = before.clone().unwrap_or_else(|| State::begun(&head, now));
         let mut next = state.next(app.entropy().hex32(), now);
         match (act, state.status) {
@@ -54,7 +65,7 @@ pub async fn act(app: &App, caller: &Caller, id: &BatchId, act: Act) -> Result<O
             (Act::Pause, _) => next.status = Status::Paused,
             (Act::Resume, Status::Paused) => {
                 // Time stood still: from the pause, which was the last write, until now.
-                next.paused_ms += now.since_ms(state.updated);
+                next.paused_ms += now.since_ms(state.updated).max(0);
                 next.status = Status::Running;
             }
             (Act::Resume, _) => {
@@ -62,7 +73,8 @@ pub async fn act(app: &App, caller: &Caller, id: &BatchId, act: Act) -> Result<O
             }
         }
         let guard = before.as_ref().map(|state| state.rev);
-        let written = store.put_state(&keys, &head, guard, &next).await.map_err(Refusal::Unknown)?;
+        let entry = Entry::of_caller(next.updated, act.done(), caller);
+        let written = store.put_state_by(&keys, &head, guard, (&next, &entry)).await.map_err(Refusal::Unknown)?;
         if written == Written::Late {
             return Err(Refusal::Unknown(Fault::new("write state", "the time of the call is over")));
         }
@@ -162,7 +174,7 @@ pub async fn retry(
         options: head.options.clone(),
         reference: head.reference.clone(),
         body_hash: sha256_hex(canonical(&serde_json::json!(["retry", id.as_str()])).as_bytes()),
-        lineage: Some(Lineage { retry_of: id.clone(), attempt }),
+        retries: Some((&head, attempt)),
     };
     let (Submitted::Ended(told) | Submitted::Accepted(told)) = acceptance.accept(app).await?;
     Ok(Some(Retried { told, count, attempt }))

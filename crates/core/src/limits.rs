@@ -9,6 +9,12 @@ pub const MAX_OPERATIONS: usize = 100;
 pub const MAX_BODY_BYTES: usize = 4_500_000;
 /// Bytes of an `application/gzip` body once expanded.
 pub const MAX_EXPANDED_BYTES: usize = 10_000_000;
+/// Bytes of a request's headers, names and values. The gateway lets 10,240 through, with the request line.
+pub const MAX_HEADER_BYTES: usize = 16 * 1024;
+/// Bytes of a request's query parameters, decoded.
+pub const MAX_QUERY_BYTES: usize = 8 * 1024;
+/// Entries of an operation's `depends_on`: as many as there are other operations, and itself, to be told so.
+pub const MAX_DEPENDENCIES: usize = MAX_OPERATIONS;
 /// Nesting of a request body. `DynamoDB` allows 32 levels in an item.
 pub const MAX_DEPTH: usize = 32;
 /// Bytes of one answer after JSON escaping: Lambda's 6 MB less headers and the event's own envelope.
@@ -89,6 +95,8 @@ pub const DEFAULT_PAGE: usize = 20;
 pub const MAX_PAGE_SCANNED: usize = 500;
 /// Rounds of planning again after a conflict before an operation fails `CONFLICT`.
 pub const MAX_ROUNDS: u32 = 8;
+/// How long a call waits for the limiter at most, milliseconds; one attempt is never cut short.
+pub const LIMITER_BUDGET_MS: i64 = 1_000;
 /// Bytes of operations held in the head, compressed: a poll reads it, so it stays at two read units.
 pub const INLINE_OPERATIONS_BYTES: usize = 8 * 1024;
 /// Bytes of one stored part of operations or results: under the item limit with its keys.

@@ -1,20 +1,39 @@
 //! Logs: one JSON object a line, on standard output, where Lambda collects them.
+//!
+//! What a client sent is in none: a line holds ids of ours, fixed words, codes and counts.
 
+use tracing::{Level, Subscriber};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
-/// Starts logging at `level` (`error`, `warn`, `info`, `debug`, `trace`, or a filter of `tracing-subscriber`). Libraries
-/// are held to warnings, because the SDK's debug lines hold request bodies. A second call does nothing.
-pub fn start(level: &str) {
-    let ours = format!("warn,batch_core={level},submit={level},executor={level},status={level},batch_local={level}");
-    let filter = EnvFilter::try_new(ours).unwrap_or_else(|_| EnvFilter::new("warn,batch_core=info"));
-    let logs = tracing_subscriber::fmt()
+/// Starts logging at `level`, and has a panic logged by its place alone. A second call changes nothing.
+pub fn start(level: Level) {
+    if tracing::subscriber::set_global_default(subscriber(level, std::io::stdout)).is_ok() {
+        std::panic::set_hook(Box::new(panicked));
+    }
+}
+
+/// What writes the lines of `level` to `writer`. Libraries are held to warnings, because the SDK's debug lines hold
+/// request bodies.
+pub fn subscriber<W>(level: Level, writer: W) -> impl Subscriber + Send + Sync
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let ours = ["batch_core", "gateway", "submit", "executor", "status"].map(|target| format!("{target}={level}"));
+    let filter = EnvFilter::try_new(format!("warn,{}", ours.join(","))).unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
         .with_current_span(false)
         .with_span_events(FmtSpan::NONE)
-        .with_env_filter(filter);
-    if logs.try_init().is_err() {
-        tracing::debug!("logging was started before");
-    }
+        .with_env_filter(filter)
+        .with_writer(writer)
+        .finish()
+}
+
+/// Logs where a panic came from. Its message may quote what was being worked on, so it is left out.
+pub fn panicked(panic: &std::panic::PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    tracing::error!(place, "panicked");
 }

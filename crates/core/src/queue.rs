@@ -7,7 +7,7 @@ use crate::auth::Tenant;
 use crate::batch::BatchId;
 use crate::json::sha256_hex;
 use crate::runtime::{Clock, Timestamp};
-use crate::store::Fault;
+use crate::store::{Fault, describe};
 
 /// Version of the message format; a reader refuses one it does not know.
 pub const VERSION: u32 = 1;
@@ -94,10 +94,7 @@ impl Queue {
                     let wait = std::time::Duration::from_millis(50 << attempt);
                     let over = self.clock.now().plus_ms(i64::try_from(wait.as_millis()).unwrap_or(0)) >= until;
                     if attempt >= ATTEMPTS || over {
-                        return Err(Fault::new(
-                            "send message",
-                            aws_sdk_sqs::error::DisplayErrorContext(error).to_string(),
-                        ));
+                        return Err(Fault::new("send message", describe(&error)));
                     }
                     tokio::time::sleep(wait).await;
                     attempt += 1;

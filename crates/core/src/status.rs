@@ -2,11 +2,12 @@
 
 use crate::app::App;
 use crate::auth::Caller;
-use crate::batch::{BatchId, Dialect, Head, State, Status};
+use crate::batch::{BatchId, Dialect, Entry, Head, State, Status};
+use crate::dialect::native;
 use crate::limits::MAX_PAGE;
 use crate::operation::Outcome;
 use crate::plan::Plan;
-use crate::store::{Fault, Listing, Page, Party, Store, TenantKey};
+use crate::store::{Fault, Listing, Page, Party, Place, Store, TenantKey};
 
 /// How long a read may take, milliseconds: well inside the gateway's 29 s.
 const READ_BUDGET_MS: i64 = 10_000;
@@ -56,6 +57,38 @@ pub async fn results(app: &App, head: &Head, state: Option<&State>) -> Result<Re
         }
     }
     Ok(Results { plan, outcomes })
+}
+
+/// Up to `limit` entries of a batch's log after `after`, oldest first, and where the next page starts. The first is told
+/// by the head, and the end by the state; the others are rows.
+pub async fn log(
+    app: &App,
+    head: &Head,
+    state: Option<&State>,
+    (limit, after): (usize, Option<Place>),
+) -> Result<(Vec<Entry>, Option<Place>), Fault> {
+    let keys = TenantKey::new(head.tenant());
+    let mut entries: Vec<(Place, Entry)> = Vec::new();
+    if after.is_none() {
+        entries.push((Place::first(), Entry::created(head)));
+    }
+    let after = after.unwrap_or_else(Place::first);
+    let rows = store(app).log(&keys, head, &after, limit + 1).await?;
+    let ended = state.and_then(|state| Entry::ended(state, native::word(state.status)));
+    let ended = ended.map(|entry| (Place::of(&entry), entry)).filter(|(place, _)| *place > after);
+    // Where the rows are cut, it may belong behind those that are not here.
+    let here = rows.len() <= limit;
+    let ended = ended.filter(|(place, _)| here || rows.last().is_some_and(|(last, _)| place < last));
+    let behind = entries.len();
+    entries.extend(rows);
+    entries.extend(ended);
+    if let Some(behind) = entries.get_mut(behind..) {
+        behind.sort_by(|(one, _), (other, _)| one.cmp(other));
+    }
+    let more = entries.len() > limit;
+    entries.truncate(limit);
+    let next = entries.last().filter(|_| more).map(|(place, _)| place.clone());
+    Ok((entries.into_iter().map(|(_, entry)| entry).collect(), next))
 }
 
 /// The batches that `caller` may list, newest first: its own, for an admin the tenant's.

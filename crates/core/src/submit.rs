@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::auth::Caller;
-use crate::batch::{BatchId, Dialect, Head, Lineage, Options, State, Status, Work, pack};
+use crate::batch::{BatchId, Dialect, Entry, Head, Lineage, Options, State, Status, Work, pack};
 use crate::dialect::Request;
 use crate::engine::{Ran, too_large_message};
 use crate::execute::execute;
@@ -11,6 +11,7 @@ use crate::limits::{INLINE_BUDGET_MS, REMAINS_MS, REPLAY_RESEND_MS, RETENTION_MS
 use crate::operation::{Code, Draft, Operation, Problem};
 use crate::plan::{Footprint, Plan, Verdict, check, verdict};
 use crate::queue::Message;
+use crate::rate::{Exceeded, Standing};
 use crate::store::{Accepted, Contents, Fault, TenantKey};
 
 /// How long a call whose run has failed looks for where the batch stands, milliseconds.
@@ -53,6 +54,15 @@ pub enum Submitted {
     Accepted(Told),
 }
 
+impl Submitted {
+    fn standing(self, standing: Option<Standing>) -> Self {
+        match self {
+            Self::Ended(told) => Self::Ended(Told { standing, ..told }),
+            Self::Accepted(told) => Self::Accepted(Told { standing, ..told }),
+        }
+    }
+}
+
 /// A batch as it stands, for the answer.
 #[derive(Debug)]
 pub struct Told {
@@ -62,6 +72,8 @@ pub struct Told {
     pub ran: Ran,
     /// Whether it had been accepted before, under the same key.
     pub replayed: bool,
+    /// Where the caller stands under its quotas; `None` where that is not known.
+    pub standing: Option<Standing>,
 }
 
 /// Why a submission was not taken in. Nothing ran.
@@ -69,6 +81,8 @@ pub struct Told {
 pub enum Refusal {
     /// The client's mistake.
     Rejected(Rejection),
+    /// The client's quota is used up.
+    Limited(Exceeded),
     /// Ours, before the batch was accepted.
     NotStarted(Fault),
     /// Ours, when it may have been accepted.
@@ -171,7 +185,7 @@ pub async fn submit(app: &App, submission: Submission<'_>) -> Result<Submitted, 
         options,
         reference,
         body_hash,
-        lineage: None,
+        retries: None,
     };
     accept.accept(app).await
 }
@@ -189,14 +203,18 @@ pub(crate) struct Acceptance<'a> {
     pub reference: Option<String>,
     /// What the idempotency key stands for.
     pub body_hash: String,
-    pub lineage: Option<Lineage>,
+    /// The batch that it retries, and how manieth in the line it is.
+    pub retries: Option<(&'a Head, usize)>,
 }
 
 impl Acceptance<'_> {
-    /// Accepts the batch by one conditional write, and runs it or answers for the one that was accepted before.
+    /// Charges the caller, accepts the batch by one conditional write, and runs it or answers for the one that was
+    /// accepted before. That one is charged again: what it costs is nearly as much, and free calls know no limit.
     pub(crate) async fn accept(self, app: &App) -> Result<Submitted, Refusal> {
-        let now = app.clock().now();
         let caller = self.caller;
+        let charged = app.limiter().charge(app, caller, self.dialect, self.work.operations.len());
+        let standing = charged.await?;
+        let now = app.clock().now();
         let id = match self.idempotency_key {
             Some(key) => BatchId::idempotent(caller.tenant().as_str(), caller.subject(), self.path, key),
             None => BatchId::from_bits(app.entropy().bytes()),
@@ -217,16 +235,25 @@ impl Acceptance<'_> {
             seed: app.entropy().hex32(),
             background: self.preference.background,
             created: now,
-            lineage: self.lineage,
+            lineage: self.retries.map(|(of, attempt)| Lineage { retry_of: of.id.clone(), attempt }),
             operations: stored,
         };
-        match store.accept(&keys, &head).await.map_err(Refusal::Unknown)? {
+        let accepted = match self.retries {
+            None => store.accept(&keys, &head).await,
+            Some((of, _)) => {
+                let entry =
+                    Entry::of_caller(now.max(of.created), "retried", caller).with("newBatchId", head.id.as_str());
+                store.accept_retry(&keys, &head, (of, &entry)).await
+            }
+        };
+        let submitted = match accepted.map_err(Refusal::Unknown)? {
             Accepted::New => {
                 let contents = Contents { work: self.work, outcomes: Vec::new() };
                 carry_on(app, head, None, contents, self.preference, false).await
             }
             Accepted::Before(before) => replay(app, &head, *before, self.preference).await,
-        }
+        };
+        submitted.map(|submitted| submitted.standing(standing))
     }
 }
 
@@ -276,7 +303,7 @@ async fn carry_on(
         }
         ran
     };
-    let told = Told { head, ran, replayed };
+    let told = Told { head, ran, replayed, standing: None };
     Ok(if told.ran.ended() { Submitted::Ended(told) } else { Submitted::Accepted(told) })
 }
 

@@ -1,16 +1,27 @@
 //! From API Gateway's events to the core's requests and back: what the two functions behind the gateway share.
 
+use std::panic::AssertUnwindSafe;
+
 use batch_core::app::App;
 use batch_core::config::Function;
+use batch_core::dialect::native;
 use batch_core::http;
+use batch_core::operation::Code;
+use futures::FutureExt;
 use lambda_http::aws_lambda_events::apigw::ApiGatewayProxyRequestContext;
+use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, Request, RequestExt, Response};
 
 /// Answers one event for `function`.
 pub async fn answer(app: &App, function: Function, request: Request) -> Response<Body> {
     let request = decode(app, request);
-    encode(http::handle(app, function, &request).await)
+    let answer = AssertUnwindSafe(http::handle(app, function, &request)).catch_unwind().await;
+    let Ok(answer) = answer else {
+        tracing::error!(request.id = %request.request_id, "working on a request panicked");
+        return opaque(&request.request_id);
+    };
+    encode(answer, &request.request_id)
 }
 
 fn decode(app: &App, request: Request) -> http::Request {
@@ -41,15 +52,23 @@ fn base_path(context: &ApiGatewayProxyRequestContext, path: &str) -> Option<Stri
     Some(outside.strip_suffix(path)?.to_owned())
 }
 
-fn encode(answer: http::Response) -> Response<Body> {
+fn encode(answer: http::Response, request_id: &str) -> Response<Body> {
     let mut response = Response::builder().status(answer.status);
     for (name, value) in answer.headers {
         response = response.header(name, value);
     }
-    response.body(Body::Text(answer.body)).unwrap_or_else(|_| {
-        let mut opaque =
-            Response::new(Body::Text(r#"{"error":"INTERNAL_ERROR","message":"the answer could not be made"}"#.into()));
-        *opaque.status_mut() = lambda_http::http::StatusCode::INTERNAL_SERVER_ERROR;
-        opaque
-    })
+    response.body(Body::Text(answer.body)).unwrap_or_else(|_| opaque(request_id))
+}
+
+/// An answer in the place of one that could not be made, when nobody knows how far the work came.
+fn opaque(request_id: &str) -> Response<Body> {
+    let message = "the outcome is not known; send the same request with the same Idempotency-Key to learn it";
+    let body = native::error(Code::OutcomeUnknown, message, None, &[], request_id);
+    let mut opaque = Response::new(Body::Text(body.to_string()));
+    *opaque.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+    let headers = [("content-type", "application/json"), ("cache-control", "no-store"), ("retry-after", "2")];
+    opaque
+        .headers_mut()
+        .extend(headers.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))));
+    opaque
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use batch_core::app::App;
 use batch_core::auth::Redacted;
 use batch_core::config::{Aws, Config, Tables};
+use batch_core::rate::{MOST_BATCHES, Rates};
 use batch_core::runtime::Clock;
 use dynoxide::Database;
 use tokio::net::TcpListener;
@@ -104,6 +105,8 @@ impl Backend {
             ("JWT_AUDIENCE", AUDIENCE.to_owned()),
             ("JWKS_URL", jwks_url),
             ("CURSOR_KEY", keys.cursor().expose().clone()),
+            // What a deployment allows its callers would be in the way of whoever tries things out.
+            ("BATCHES_PER_MINUTE", MOST_BATCHES.to_string()),
             ("AWS_ENDPOINT_URL_SQS", format!("http://{sqs_at}")),
         ]);
         Ok(Self { database, sqs, settings, stopper, tasks })
@@ -164,7 +167,8 @@ pub async fn add_api_key_at(dynamodb_url: &str, identity: Identity) -> Result<Re
         queue_url: None,
         issuer: None,
         cursor_key: None,
-        log_level: String::new(),
+        rates: Rates::default(),
+        log_level: tracing::Level::INFO,
     };
     let app = App::start(config, read_model("model.yaml", SHIPPED_MODEL)?, None);
     let app = app.map_err(|error| Error::caused("the database cannot be reached", &error))?;

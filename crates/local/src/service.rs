@@ -10,6 +10,7 @@ use batch_core::auth::Redacted;
 use batch_core::config::{self, Config};
 use batch_core::limits::Limits;
 use batch_core::model::Model;
+use batch_core::rate::MOST_BATCHES;
 use batch_core::runtime::{Clock, Entropy};
 use dynoxide::Database;
 use serde_json::Map;
@@ -41,6 +42,8 @@ pub struct Settings {
     pub entropy: Entropy,
     /// What bounds a commit.
     pub limits: Limits,
+    /// Batches that a caller may send in a minute, 1 to [`MOST_BATCHES`].
+    pub batches_per_minute: u32,
     /// How the functions reach `DynamoDB` and SQS; `None` for the client they have on AWS.
     pub http: Option<SharedHttpClient>,
     /// Functions that answer in the place of the real ones.
@@ -61,6 +64,7 @@ impl Settings {
             clock: Clock::system(),
             entropy: Entropy::system(),
             limits: Limits::default(),
+            batches_per_minute: MOST_BATCHES,
             http: None,
             handlers: BTreeMap::new(),
             executor: None,
@@ -98,7 +102,10 @@ fn start(
     environment: &BTreeMap<&'static str, String>,
     settings: &Settings,
 ) -> Result<App, Error> {
-    let config = Config::read(function, &|name| environment.get(name).cloned());
+    let config = Config::read(function, &|name| match name {
+        "BATCHES_PER_MINUTE" => Some(settings.batches_per_minute.to_string()),
+        name => environment.get(name).cloned(),
+    });
     let config = config.map_err(|error| Error::caused(format!("{function:?}"), &error))?;
     let parts = Parts {
         http: settings.http.clone(),

@@ -10,7 +10,7 @@ use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 async fn main() -> Result<(), Error> {
     #[expect(clippy::disallowed_methods, reason = "a main reads the environment")]
     let config = Config::read(Function::Executor, &|name| std::env::var(name).ok())?;
-    logging::start(&config.log_level);
+    logging::start(config.log_level);
     let app = App::start(config, Model::shipped()?, None)?;
     app.warm_up().await;
     run(service_fn(|event: LambdaEvent<SqsEvent>| async { Ok::<_, Error>(executor::handle(&app, event).await) })).await

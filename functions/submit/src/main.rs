@@ -9,7 +9,7 @@ use lambda_http::{Error, Request, run, service_fn};
 async fn main() -> Result<(), Error> {
     #[expect(clippy::disallowed_methods, reason = "a main reads the environment")]
     let config = Config::read(Function::Submit, &|name| std::env::var(name).ok())?;
-    logging::start(&config.log_level);
+    logging::start(config.log_level);
     let app = App::start(config, Model::shipped()?, None)?;
     app.warm_up().await;
     run(service_fn(|request: Request| async { Ok::<_, Error>(submit::handle(&app, request).await) })).await

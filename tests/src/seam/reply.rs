@@ -1,6 +1,6 @@
 //! Answers of AWS as the wire has them.
 
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
 use serde_json::{Value, json};
 
@@ -28,8 +28,15 @@ pub(super) fn split(body: &mut Value, most: usize) -> Value {
     left
 }
 
-pub(super) fn error(status: u16, kind: &str) -> HttpResponse {
-    response(status, &json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{kind}"), "message": "injected" }))
+pub(super) fn error(status: u16, kind: &str, message: &str) -> HttpResponse {
+    response(status, &json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{kind}"), "message": message }))
+}
+
+/// All that was sent, headers with credentials and signature included.
+pub(super) fn echo(request: &HttpRequest) -> String {
+    let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
+    let headers: Vec<String> = request.headers().iter().map(|(name, value)| format!("{name}: {value}")).collect();
+    format!("{} {}", headers.join("; "), body)
 }
 
 /// The items at `places` are what a transaction was cancelled for.

@@ -109,6 +109,11 @@ impl Client {
                     self.acknowledged(number, batch, &answer);
                     return Some(id);
                 }
+                // Clocks that are minutes apart see a quota used up that is not.
+                Some(answer) if answer.status == 429 => {
+                    let pause = answer.header("retry-after").parse().unwrap_or(1);
+                    tokio::time::sleep(Duration::from_secs(pause)).await;
+                }
                 Some(answer) if answer.status < 500 => {
                     if answer.body["error"] != "ATOMIC_TOO_LARGE" {
                         let told = format!("batch {number} was refused: {} {}", answer.status, answer.body);

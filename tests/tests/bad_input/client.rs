@@ -68,9 +68,11 @@ impl Client {
         self.raw("GET", target, &[("x-api-key", self.key.as_bytes())], b"").await
     }
 
-    /// Everything that is stored.
+    /// Everything that is stored, but for what callers have used of their quotas.
     pub fn stored(&self) -> Vec<Value> {
-        ["BatchesTable", "RecordsTable", "ControlTable"].into_iter().flat_map(|table| self.world.items(table)).collect()
+        let items = ["BatchesTable", "RecordsTable", "ControlTable"].map(|table| self.world.items(table));
+        let is_quota = |item: &Value| item["pk"]["S"].as_str().is_some_and(|pk| pk.contains("#L#"));
+        items.into_iter().flatten().filter(|item| !is_quota(item)).collect()
     }
 
     /// The writing calls and messages since this was last asked.

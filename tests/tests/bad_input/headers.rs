@@ -21,8 +21,7 @@ async fn without_a_credential_that_holds_nothing_is_told() {
     };
     let of = |header: &str, value: &str| vec![(header.to_owned(), value.as_bytes().to_vec())];
     let mut refusals = vec![Vec::new(), of("authorization", &key), of("authorization", &format!("Basic {key}"))];
-    for garbage in ["", " ", "garbage", "a.b.c", "\u{e9}", "null", "' OR 1=1 --", &typo, &unknown, &"x".repeat(100_000)]
-    {
+    for garbage in ["", " ", "garbage", "a.b.c", "\u{e9}", "null", "' OR 1=1 --", &typo, &unknown, &"x".repeat(9_000)] {
         refusals.push(of("authorization", &format!("Bearer {garbage}")));
         refusals.push(of("x-api-key", garbage));
     }

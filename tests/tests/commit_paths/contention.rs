@@ -250,9 +250,9 @@ async fn an_atomic_batch_that_only_reads_is_one_read_and_one_write_of_the_state(
     assert_eq!(answer.body["status"], "completed", "{:#}", answer.body);
     let calls = world.seam.take_calls();
     let names: Vec<&str> = calls.iter().map(|call| call.operation.as_str()).collect();
-    assert_eq!(names, ["PutItem", "TransactGetItems", "PutItem"]);
-    assert_eq!(calls[2].body["Item"]["sk"]["S"], "A#STATE");
-    assert_eq!(calls[1].body["TransactItems"].as_array().map(Vec::len), Some(3));
+    assert_eq!(names, ["UpdateItem", "PutItem", "TransactGetItems", "PutItem"]);
+    assert_eq!(calls[3].body["Item"]["sk"]["S"], "A#STATE");
+    assert_eq!(calls[2].body["TransactItems"].as_array().map(Vec::len), Some(3));
 }
 
 #[tokio::test(start_paused = true)]

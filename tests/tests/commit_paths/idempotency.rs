@@ -31,7 +31,7 @@ async fn a_repeated_request_is_answered_with_what_it_came_to() {
     assert_eq!((second.status, second.header("idempotent-replayed")), (200, "true"));
     assert_eq!(first.body, second.body);
     assert_eq!(version(&world, "account#0"), 2);
-    assert_eq!(world.seam.take_calls().len(), 2, "the refused acceptance, and the state");
+    assert_eq!(world.seam.take_calls().len(), 3, "the quota, the refused acceptance, and the state");
 }
 
 #[tokio::test(start_paused = true)]

@@ -189,6 +189,7 @@ async fn live() -> Life {
     Box::pin(lifecycle(&mut observer)).await;
     Box::pin(refusals(&mut observer)).await;
     faults(&mut observer).await;
+    Box::pin(limits(&mut observer)).await;
     observer.life
 }
 
@@ -359,6 +360,10 @@ async fn lifecycle(observer: &mut Observer) {
     assert_eq!(observer.world.deliver_dead(&messages).await, Vec::<String>::new());
     observer.note(Function::Executor);
 
+    // Who may not change a batch's log: nobody, so there is no call for it.
+    let audit = observer.get(AUDIT, &format!("/batches/{cancelled}/audit?limit=2")).await;
+    let next = audit.body["nextCursor"].as_str().unwrap().to_owned();
+    observer.get(AUDIT, &format!("/batches/{cancelled}/audit?limit=2&cursor={next}")).await;
     for (id, status) in
         [(&id, "completed"), (&cancelled, "cancelled"), (&late, "timed_out"), (&partial, "partial"), (&dead, "failed")]
     {
@@ -382,6 +387,7 @@ async fn lifecycle(observer: &mut Observer) {
         last = retried.body["newBatchId"].as_str().unwrap().to_owned();
         let told = observer.get("/batches/{batchId}", &format!("/batches/{last}")).await;
         assert!(told.body["retryOf"].is_string(), "{:#}", told.body);
+        observer.get(AUDIT, &format!("/batches/{last}/audit")).await;
     }
     assert_eq!(observer.act(&last, "retry", &[]).await.body["error"], "RETRY_LIMIT");
 }
@@ -445,6 +451,9 @@ async fn refusals(observer: &mut Observer) {
     }
     // Parameters of a batch there is.
     let id = observer.post(&[], &good).await.batch_id();
+    for accept in ["application/json", "application/problem+json"] {
+        observer.send("GET", AUDIT, &format!("/batches/{id}/audit?limit=0"), &[("accept", accept)], b"").await;
+    }
     let target = format!("/batches/{id}/results?status=odd");
     observer.get("/batches/{batchId}/results", &target).await;
     observer.send("GET", "/batches/{batchId}/results", &target, &[("accept", "application/problem+json")], b"").await;
@@ -452,11 +461,14 @@ async fn refusals(observer: &mut Observer) {
 
 const NO_BATCH: &str = "batch_00000000000000000000000000000000";
 
-const GETS: [(&str, &str); 5] = [
+const AUDIT: &str = "/batches/{batchId}/audit";
+
+const GETS: [(&str, &str); 6] = [
     ("/batches", "/batches"),
     ("/batches/{batchId}", "/batches/batch_00000000000000000000000000000000"),
     ("/batches/{batchId}/results", "/batches/batch_00000000000000000000000000000000/results"),
     ("/batches/{batchId}/failure-analysis", "/batches/batch_00000000000000000000000000000000/failure-analysis"),
+    (AUDIT, "/batches/batch_00000000000000000000000000000000/audit"),
     ("/capabilities", "/capabilities"),
 ];
 
@@ -466,6 +478,20 @@ const ACTS: [(&str, &str); 4] = [
     ("/batches/{batchId}/resume", "/batches/batch_00000000000000000000000000000000/resume"),
     ("/batches/{batchId}/retry", "/batches/batch_00000000000000000000000000000000/retry"),
 ];
+
+/// A deployment that allows one batch a minute.
+async fn limits(observer: &mut Observer) {
+    observer.world = World::limited(1).await;
+    observer.fresh_key("alice", &[]).await;
+    let wrong = json!({ "operations": [create("a", "album", json!({ "title": "T", "artist_id": 99 }))], "options": { "atomic": false } });
+    let id = observer.post(&[], &wrong).await.batch_id();
+    for accept in ["application/json", "application/problem+json"] {
+        let refused = observer.post(&[("accept", accept)], &wrong).await;
+        assert_eq!((refused.status, refused.header("retry-after")), (429, "60"), "{:#}", refused.body);
+        let refused = observer.act(&id, "retry", &[("accept", accept)]).await;
+        assert_eq!((refused.status, refused.header("retry-after")), (429, "60"), "{:#}", refused.body);
+    }
+}
 
 /// A database that refuses: before anything ran, when it may have run, and while reading.
 async fn faults(observer: &mut Observer) {
@@ -505,7 +531,7 @@ async fn faults(observer: &mut Observer) {
         }
         let target = target.replace(NO_BATCH, &id);
         for accept in ["application/json", "application/problem+json"] {
-            for (operation, status) in [("Query", 503), ("PutItem", 500)] {
+            for (operation, status) in [("Query", 503), ("TransactWriteItems", 500)] {
                 observer.world.seam.plan(operation, refused.clone());
                 let answer = observer.send("POST", path, &target, &[("accept", accept)], b"").await;
                 assert_eq!(answer.status, status, "{path}: {:#}", answer.body);

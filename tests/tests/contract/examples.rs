@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use batch_core::rate::Rates;
 use batch_tests::{Answer, World};
 use serde_json::{Value, json};
 
@@ -10,11 +11,12 @@ use super::routes::operations;
 use super::schema::{misfits, resolve};
 
 /// A field whose value is another every time.
-const VARYING: [&str; 15] = [
+const VARYING: [&str; 16] = [
     "batchId",
     "id",
     "requestId",
     "executionTime",
+    "at",
     "createdAt",
     "updatedAt",
     "startedAt",
@@ -75,6 +77,8 @@ async fn world() -> World {
     let answer =
         world.run(vec![json!({ "entity": "account", "action": "create", "store_params": account })], json!({})).await;
     assert_eq!(answer.body["success"], true, "{:#}", answer.body);
+    // What follows is listed before it.
+    tokio::time::advance(std::time::Duration::from_millis(1)).await;
     world
 }
 
@@ -133,7 +137,8 @@ async fn examples_of_what_is_read_are_what_is_read() {
     same(&world.get("/batches?limit=1").await, 200, answer_of("get", "/batches", "200", None));
     let results = world.get(&format!("/batches/{id}/results?limit=2")).await;
     same(&results, 200, answer_of("get", "/batches/{batchId}/results", "200", None));
-    same(&world.get("/capabilities").await, 200, answer_of("get", "/capabilities", "200", None));
+    let usual = World::limited(Rates::default().records.batches).await;
+    same(&usual.get("/capabilities").await, 200, answer_of("get", "/capabilities", "200", None));
     same(&world.get("/health").await, 200, answer_of("get", "/health", "200", None));
 }
 
@@ -151,6 +156,12 @@ async fn examples_of_what_is_done_to_a_batch_are_what_is_answered() {
     for word in ["cancel", "pause"] {
         same(&act(&id, word).await, 409, answer_of("post", &path(word), "409", None));
     }
+    let admin = world.key("t1", "bob", &["admin"]).await;
+    for _ in 0..2 {
+        world.send("POST", &format!("/batches/{id}/retry"), &[("x-api-key", &admin)], b"").await;
+    }
+    let audit = world.get(&format!("/batches/{id}/audit?limit=4")).await;
+    same(&audit, 200, answer_of("get", &path("audit"), "200", None));
 
     world.batch(requests("/batch")["related"]).await;
     let id = world.batch(requests("/batch")["related"]).await.batch_id();
@@ -179,6 +190,13 @@ async fn examples_of_refusals_are_what_is_told() {
         let answer = world.post_with("/batch", &used, request).await;
         if answer.status != 200 {
             same(&answer, 422, answer_of("post", "/batch", "422", None));
+        }
+    }
+    let limited = World::limited(1).await;
+    for request in requests("/batch").values() {
+        let answer = limited.batch(request).await;
+        if answer.status != 200 {
+            same(&answer, 429, answer_of("post", "/batch", "429", None));
         }
     }
     let missing = world.get("/batches/batch_00000000000000000000000000000000").await;

@@ -4,11 +4,19 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use batch_core::config::{Config, Function};
+use batch_core::rate::{Quotas, Rates};
 
 use super::files::{FUNCTIONS, OPERATIONS, resource};
 
-/// What a function reads and can do without; the rest of what it reads is in `Function::settings`, or AWS sets it.
-const OPTIONAL: [&str; 1] = ["LOG_LEVEL"];
+/// A good value of a setting.
+fn value_of(name: &str) -> String {
+    match name {
+        "LOG_LEVEL" => "trace".to_owned(),
+        "BATCHES_PER_MINUTE" => "7".to_owned(),
+        "OPERATIONS_PER_MINUTE" => "701".to_owned(),
+        name => format!("value of {name}"),
+    }
+}
 
 fn given(function: &str) -> BTreeSet<String> {
     let variables = &resource(&format!("{function}Function"))["Properties"]["Environment"]["Variables"];
@@ -18,7 +26,8 @@ fn given(function: &str) -> BTreeSet<String> {
 #[test]
 fn the_template_gives_each_function_its_settings_and_no_other() {
     for (function, name) in FUNCTIONS {
-        let wanted = function.settings().iter().chain(&OPTIONAL).map(|name| (*name).to_owned()).collect();
+        let all = function.settings().iter().chain(function.optional_settings());
+        let wanted = all.map(|name| (*name).to_owned()).collect();
         assert_eq!(given(name), wanted, "{name}");
     }
 }
@@ -30,11 +39,17 @@ fn a_function_reads_what_it_is_given_and_starts_on_it() {
         let given = given(name);
         let config = Config::read(function, &|name| {
             read.borrow_mut().insert(name.to_owned());
-            (given.contains(name) || name.starts_with("AWS_")).then(|| format!("value of {name}"))
+            (given.contains(name) || name.starts_with("AWS_")).then(|| value_of(name))
         });
         let config = config.unwrap();
         assert!(given.is_subset(&read.borrow()), "{name} does not read all that it is given");
-        assert_eq!(config.log_level, "value of LOG_LEVEL");
+        assert_eq!(config.log_level, tracing::Level::TRACE);
+        let quotas = if function == Function::Executor {
+            Rates::default().records
+        } else {
+            Quotas { batches: 7, operations: 701 }
+        };
+        assert_eq!(config.rates.records, quotas);
         assert_eq!(config.queue_url.is_some(), function != Function::Status);
         assert_eq!(
             (config.issuer.is_some(), config.cursor_key.is_some()),
@@ -50,14 +65,39 @@ fn a_function_that_lacks_a_setting_names_it() {
         for missing in function.settings() {
             for left in [None, Some(String::new())] {
                 let read =
-                    Config::read(function, &|name| if name == *missing { left.clone() } else { Some("x".to_owned()) });
+                    Config::read(function, &|name| if name == *missing { left.clone() } else { Some(value_of(name)) });
                 let error = read.expect_err(name);
                 assert_eq!((error.name, error.to_string()), (*missing, format!("setting {missing} is not set")));
             }
         }
-        let read = Config::read(function, &|name| (!OPTIONAL.contains(&name)).then(|| "x".to_owned()));
-        assert_eq!(read.unwrap().log_level, "info");
+        let optional = function.optional_settings();
+        let read = Config::read(function, &|name| (!optional.contains(&name)).then(|| value_of(name))).unwrap();
+        assert_eq!((read.log_level, read.rates), (tracing::Level::INFO, Rates::default()));
     }
+}
+
+#[test]
+fn a_setting_that_cannot_be_meant_stops_the_start_by_name() {
+    for (name, wrong) in [
+        // A filter would have the SDK log what it sends.
+        ("LOG_LEVEL", vec!["TRACE", "info,aws_smithy_runtime=trace", "trace ", "5"]),
+        ("BATCHES_PER_MINUTE", vec!["0", "-1", "1.5", "60001", "many", "99999999999999999999"]),
+        ("OPERATIONS_PER_MINUTE", vec!["0", "699", "60000001", "x"]),
+    ] {
+        for wrong in wrong {
+            let read = Config::read(Function::Submit, &|asked| {
+                Some(if asked == name { wrong.to_owned() } else { value_of(asked) })
+            });
+            assert_eq!(read.expect_err(wrong).name, name, "{wrong}");
+        }
+    }
+    // Room for full batches, where nothing is said of operations.
+    let read = Config::read(Function::Submit, &|asked| match asked {
+        "BATCHES_PER_MINUTE" => Some("90".to_owned()),
+        "OPERATIONS_PER_MINUTE" => Some(String::new()),
+        asked => Some(value_of(asked)),
+    });
+    assert_eq!(read.unwrap().rates.records, Quotas { batches: 90, operations: 9_000 });
 }
 
 #[test]

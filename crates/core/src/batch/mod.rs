@@ -1,10 +1,12 @@
 //! What a batch is: accepted once as a [`Head`], moved forward as a [`State`], told as a [`Summary`].
 
+mod entry;
 mod head;
 mod options;
 mod pack;
 mod state;
 
+pub use entry::Entry;
 pub use head::{Dialect, Head, Lineage, Operations, Work};
 pub use options::Options;
 pub use pack::{Corrupt, pack, unpack};

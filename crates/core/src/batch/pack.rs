@@ -20,7 +20,7 @@ const LEVEL: i32 = 3;
 
 /// The compressed JSON of `value`.
 pub fn pack<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Corrupt> {
-    let text = serde_json::to_vec(value).map_err(|error| Corrupt(error.to_string()))?;
+    let text = serde_json::to_vec(value).map_err(|error| corrupt(&error))?;
     zstd::bulk::compress(&text, LEVEL).map_err(|error| Corrupt(error.to_string()))
 }
 
@@ -32,7 +32,12 @@ pub fn unpack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Corrupt> {
     let size = size.and_then(|size| usize::try_from(size).ok()).filter(|size| *size <= most);
     let size = size.ok_or_else(|| Corrupt("no plausible size".to_owned()))?;
     let text = zstd::bulk::decompress(bytes, size).map_err(|error| Corrupt(error.to_string()))?;
-    serde_json::from_slice(&text).map_err(|error| Corrupt(error.to_string()))
+    serde_json::from_slice(&text).map_err(|error| corrupt(&error))
+}
+
+/// The place alone: the parser's own words quote what it found there.
+fn corrupt(error: &serde_json::Error) -> Corrupt {
+    Corrupt(format!("not of the stored form at line {} column {}", error.line(), error.column()))
 }
 
 #[cfg(test)]

@@ -267,11 +267,13 @@ impl State {
         }
     }
 
-    /// The next state: one more revision, written under `nonce`, at `now`. A wide commit that has not reached its commit
-    /// point is fenced by any such write: its locks hold no longer.
+    /// The next state: one more revision, written under `nonce`, at `now`, or just after the last where that one's clock
+    /// was ahead, so that the order of a batch's times is the order of what happened to it. A wide commit that has not
+    /// reached its commit point is fenced by any such write: its locks hold no longer.
     #[must_use]
     pub fn next(&self, nonce: String, now: Timestamp) -> Self {
-        let mut next = Self { rev: self.rev + 1, nonce, updated: now, ..self.clone() };
+        let updated = if self.rev == 0 { now } else { now.max(self.updated.plus_ms(1)) };
+        let mut next = Self { rev: self.rev + 1, nonce, updated, ..self.clone() };
         if next.status == Status::Preparing {
             next.status = Status::Running;
             next.stale.extend(next.attempt.take());

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::batch::{Head, State, Status, Summary};
+use crate::batch::{Entry, Head, State, Status, Summary};
 use crate::operation::{Code, Outcome, Problem};
 use crate::plan::Plan;
 use crate::runtime::Timestamp;
@@ -58,6 +58,20 @@ pub fn batch(head: &Head, state: Option<&State>) -> Value {
         told.insert("attempt".into(), lineage.attempt.into());
     }
     told
+}
+
+/// An entry of a batch's log.
+pub fn entry(entry: &Entry) -> Value {
+    let mut told = crate::json::Object::new();
+    told.insert("at".into(), entry.at.to_string().into());
+    told.insert("act".into(), entry.act.as_str().into());
+    if let Some(by) = &entry.by {
+        told.insert("by".into(), by.as_str().into());
+    }
+    for (name, value) in &entry.more {
+        told.entry(name.as_str()).or_insert_with(|| value.clone());
+    }
+    Value::Object(told)
 }
 
 /// The result of one operation, with its id and place; `None` for the outcome is one that has not ended.

@@ -15,6 +15,7 @@ use http::HeaderMap;
 use crate::app::App;
 use crate::auth::{Caller, Credential, CredentialError, Refused};
 use crate::config::Function;
+use crate::limits::{MAX_HEADER_BYTES, MAX_QUERY_BYTES};
 use crate::operation::Code;
 
 /// A request as a function hands it over.
@@ -61,17 +62,20 @@ impl Request {
 /// Answers a call to `function`. Whatever the request holds, there is an answer.
 pub async fn handle(app: &App, function: Function, request: &Request) -> Response {
     let begun = app.clock().now();
-    let reply = match Route::find(&request.method, &request.path) {
-        Some(route) if route.function() == function => Box::pin(dispatch(app, route, request)).await,
-        _ => {
-            let message = format!("there is no route {} {}", shorten(&request.method), shorten(&request.path));
-            Reply::error(Code::RouteNotFound, message)
-        }
+    let route = Route::find(&request.method, &request.path).filter(|route| route.function() == function);
+    // Of the route, not of the request, whose path may hold anything.
+    let (method, path) = route.as_ref().map_or(("-", "-"), Route::name);
+    let reply = if let Some(route) = route {
+        Box::pin(dispatch(app, route, request)).await
+    } else {
+        let message = format!("there is no route {} {}", shorten(&request.method), shorten(&request.path));
+        Reply::error(Code::RouteNotFound, message)
     };
     let response = reply.respond(request);
     tracing::info!(
         request.id = %request.request_id,
-        http.method = %shorten(&request.method),
+        http.method = method,
+        http.route = path,
         http.status = response.status,
         duration_ms = app.clock().now().since_ms(begun),
         "request answered"
@@ -87,6 +91,9 @@ async fn dispatch(app: &App, route: Route, request: &Request) -> Reply {
     if route == Route::Health {
         return reads::health();
     }
+    if let Some(reply) = too_long(request) {
+        return reply;
+    }
     let caller = match authenticate(app, request).await {
         Ok(caller) => caller,
         Err(reply) => return reply,
@@ -98,11 +105,26 @@ async fn dispatch(app: &App, route: Route, request: &Request) -> Reply {
         Route::Batch(id) => reads::batch(app, &caller, &id, request).await,
         Route::Results(id) => reads::results(app, &caller, &id, request).await,
         Route::FailureAnalysis(id) => reads::failure_analysis(app, &caller, &id, request).await,
+        Route::Audit(id) => reads::audit(app, &caller, &id, request).await,
         Route::Act(act, id) => writes::act(app, &caller, &id, act, request).await,
         Route::Retry(id) => writes::retry(app, &caller, &id, request).await,
         Route::Capabilities => reads::capabilities(app),
         Route::Health => reads::health(),
     }
+}
+
+/// The refusal of a request whose headers or query hold more than any of ours needs.
+fn too_long(request: &Request) -> Option<Reply> {
+    let headers: usize = request.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    let query: usize = request.query.iter().map(|(name, value)| name.len() + value.len()).sum();
+    let refuse = |part: &str, most: usize| {
+        let message = format!("the {part} of the request hold more than {most} bytes");
+        Reply::error(Code::InvalidParameter, message).details(serde_json::json!({ "maxBytes": most }))
+    };
+    if headers > MAX_HEADER_BYTES {
+        return Some(refuse("headers", MAX_HEADER_BYTES));
+    }
+    (query > MAX_QUERY_BYTES).then(|| refuse("query parameters", MAX_QUERY_BYTES))
 }
 
 async fn authenticate(app: &App, request: &Request) -> Result<Caller, Reply> {

@@ -10,8 +10,9 @@ use crate::dialect::analysis::analysis;
 use crate::dialect::native;
 use crate::limits;
 use crate::operation::{Action, Code};
+use crate::rate::{Quotas, WINDOW_MS};
 use crate::status::{self, Filter};
-use crate::store::Party;
+use crate::store::{Party, Place};
 
 pub(super) fn health() -> Reply {
     Reply::told(200, json!({ "status": "ok" }))
@@ -21,21 +22,33 @@ pub(super) fn capabilities(app: &App) -> Reply {
     let actions: Vec<&str> = Action::ALL.into_iter().map(Action::as_str).collect();
     let dialects: Vec<&str> = Dialect::ALL.into_iter().map(Dialect::as_str).collect();
     let entities: Vec<&str> = app.model().entities().map(|entity| entity.name.as_str()).collect();
+    let rate_limits: serde_json::Map<String, Value> = Dialect::ALL
+        .into_iter()
+        .map(|dialect| {
+            let Quotas { batches, operations } = app.limiter().rates().of(dialect);
+            let told = json!({ "batches": batches, "operations": operations, "windowMs": WINDOW_MS });
+            (dialect.as_str().to_owned(), told)
+        })
+        .collect();
     Reply::told(
         200,
         json!({
             "dialects": dialects,
             "actions": actions,
             "entities": entities,
+            "rateLimits": rate_limits,
             "limits": {
                 "operations": limits::MAX_OPERATIONS,
                 "bodyBytes": limits::MAX_BODY_BYTES,
                 "expandedBodyBytes": limits::MAX_EXPANDED_BYTES,
                 "bodyDepth": limits::MAX_DEPTH,
+                "headerBytes": limits::MAX_HEADER_BYTES,
+                "queryBytes": limits::MAX_QUERY_BYTES,
                 "responseBytes": limits::MAX_RESPONSE_BYTES,
                 "idempotencyKeyLength": limits::MAX_IDEMPOTENCY_KEY,
                 "referenceLength": limits::MAX_REFERENCE,
                 "idBytes": limits::MAX_ID_BYTES,
+                "dependenciesPerOperation": limits::MAX_DEPENDENCIES,
                 "referencesPerOperation": limits::MAX_REFERENCES_PER_OPERATION,
                 "substitutedBytesPerOperation": limits::MAX_SUBSTITUTED_PER_OPERATION,
                 "substitutedBytesPerBatch": limits::MAX_SUBSTITUTED_PER_BATCH,
@@ -56,6 +69,26 @@ pub(super) fn capabilities(app: &App) -> Reply {
             },
         }),
     )
+}
+
+pub(super) async fn audit(app: &App, caller: &Caller, id: &str, request: &Request) -> Reply {
+    let (head, state) = match seen(app, caller, id, &request.request_id).await {
+        Ok(seen) => seen,
+        Err(reply) => return reply,
+    };
+    let scope = format!("{}#audit#{}#{}", caller.tenant(), head.id, head.seed);
+    let (limit, place) = match page(app, request, &scope, limits::MAX_PAGE) {
+        Ok(page) => page,
+        Err(reply) => return reply,
+    };
+    let after = place.as_deref().and_then(Place::parse);
+    match status::log(app, &head, state.as_ref(), (limit, after)).await {
+        Ok((entries, next)) => {
+            let data: Vec<Value> = entries.iter().map(native::entry).collect();
+            paged(app, &data, next.as_ref().map(Place::as_str), &scope)
+        }
+        Err(fault) => Reply::fault(&fault, &request.request_id),
+    }
 }
 
 /// The batch at `id`, if the caller may see it; what it may not see is not there.

@@ -6,6 +6,7 @@ use super::Request;
 use crate::dialect::native;
 use crate::limits::MAX_PROBLEMS;
 use crate::operation::{Code, Problem};
+use crate::rate::{Exceeded, Standing, WINDOW_MS};
 use crate::store::Fault;
 use crate::submit::{Refusal, Rejection};
 
@@ -119,6 +120,7 @@ impl Reply {
     pub(super) fn refused(refusal: Refusal, request_id: &str) -> Self {
         match refusal {
             Refusal::Rejected(rejection) => rejection.into(),
+            Refusal::Limited(exceeded) => Self::limited(&exceeded),
             Refusal::NotStarted(fault) => {
                 tracing::error!(request.id = request_id, error = %fault, "batch not accepted");
                 Self::error(Code::NotStarted, "the batch was not accepted and nothing ran; send it again in a moment")
@@ -130,6 +132,30 @@ impl Reply {
                     "the outcome is not known; send the same request with the same Idempotency-Key to learn it";
                 Self::error(Code::OutcomeUnknown, message).header("Retry-After", "2")
             }
+        }
+    }
+
+    fn limited(exceeded: &Exceeded) -> Self {
+        let Exceeded { policy, retry_after_s, standing } = exceeded;
+        let (name, quota, window_s) = (policy.name, policy.quota, WINDOW_MS / 1_000);
+        let message = format!(
+            "more than {quota} {name} in {window_s} s; this call ran nothing. Send it again after {retry_after_s} s with \
+             the same Idempotency-Key, if it has one"
+        );
+        Self::error(Code::RateLimited, message)
+            .details(json!({ "policy": name, "quota": quota, "windowSeconds": window_s, "retryAfterSeconds": retry_after_s }))
+            .header("Retry-After", retry_after_s.to_string())
+            .standing(Some(standing))
+    }
+
+    /// With the headers that tell where the caller stands.
+    #[must_use]
+    pub(super) fn standing(self, standing: Option<&Standing>) -> Self {
+        match standing {
+            Some(standing) => {
+                self.header("RateLimit-Policy", standing.policies()).header("RateLimit", standing.levels())
+            }
+            None => self,
         }
     }
 

@@ -19,6 +19,8 @@ pub enum Route {
     Results(String),
     /// Tell why a batch failed.
     FailureAnalysis(String),
+    /// Tell who did what to a batch.
+    Audit(String),
     /// Cancel, pause or resume a batch.
     Act(Act, String),
     /// Send what failed again.
@@ -30,13 +32,14 @@ pub enum Route {
 }
 
 /// Method, path as `openapi.yaml` writes it, and the function that answers.
-pub const ROUTES: [(&str, &str, Function); 12] = [
+pub const ROUTES: [(&str, &str, Function); 13] = [
     ("POST", "/batch", Function::Submit),
     ("POST", "/batch/plan", Function::Submit),
     ("GET", "/batches", Function::Status),
     ("GET", "/batches/{batchId}", Function::Status),
     ("GET", "/batches/{batchId}/results", Function::Status),
     ("GET", "/batches/{batchId}/failure-analysis", Function::Status),
+    ("GET", "/batches/{batchId}/audit", Function::Status),
     ("POST", "/batches/{batchId}/cancel", Function::Submit),
     ("POST", "/batches/{batchId}/pause", Function::Submit),
     ("POST", "/batches/{batchId}/resume", Function::Submit),
@@ -56,6 +59,7 @@ impl Route {
             ("GET", ["batches", id]) => Self::Batch((*id).to_owned()),
             ("GET", ["batches", id, "results"]) => Self::Results((*id).to_owned()),
             ("GET", ["batches", id, "failure-analysis"]) => Self::FailureAnalysis((*id).to_owned()),
+            ("GET", ["batches", id, "audit"]) => Self::Audit((*id).to_owned()),
             ("POST", ["batches", id, "cancel"]) => Self::Act(Act::Cancel, (*id).to_owned()),
             ("POST", ["batches", id, "pause"]) => Self::Act(Act::Pause, (*id).to_owned()),
             ("POST", ["batches", id, "resume"]) => Self::Act(Act::Resume, (*id).to_owned()),
@@ -66,6 +70,25 @@ impl Route {
         })
     }
 
+    /// As the table has it: method and path, with nothing of the request's own.
+    pub fn name(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::Submit => ("POST", "/batch"),
+            Self::Plan => ("POST", "/batch/plan"),
+            Self::Batches => ("GET", "/batches"),
+            Self::Batch(_) => ("GET", "/batches/{batchId}"),
+            Self::Results(_) => ("GET", "/batches/{batchId}/results"),
+            Self::FailureAnalysis(_) => ("GET", "/batches/{batchId}/failure-analysis"),
+            Self::Audit(_) => ("GET", "/batches/{batchId}/audit"),
+            Self::Act(Act::Cancel, _) => ("POST", "/batches/{batchId}/cancel"),
+            Self::Act(Act::Pause, _) => ("POST", "/batches/{batchId}/pause"),
+            Self::Act(Act::Resume, _) => ("POST", "/batches/{batchId}/resume"),
+            Self::Retry(_) => ("POST", "/batches/{batchId}/retry"),
+            Self::Capabilities => ("GET", "/capabilities"),
+            Self::Health => ("GET", "/health"),
+        }
+    }
+
     /// The function that answers it.
     pub fn function(&self) -> Function {
         match self {
@@ -74,6 +97,7 @@ impl Route {
             | Self::Batch(_)
             | Self::Results(_)
             | Self::FailureAnalysis(_)
+            | Self::Audit(_)
             | Self::Capabilities
             | Self::Health => Function::Status,
         }
@@ -93,7 +117,8 @@ mod tests {
     fn every_declared_route_is_found_and_goes_to_its_function() {
         for (method, path, function) in ROUTES {
             let route = Route::find(method, &path.replace("{batchId}", "batch_1"));
-            assert_eq!(route.map(|route| route.function()), Some(function), "{method} {path}");
+            let found = route.map(|route| (route.function(), route.name()));
+            assert_eq!(found, Some((function, (method, path))));
         }
         assert_eq!(Route::find("GET", "/batch"), None);
         assert_eq!(Route::find("DELETE", "/batches/x"), None);

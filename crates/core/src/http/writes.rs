@@ -137,6 +137,7 @@ fn about(reply: Reply, told: &Told, location: String, preference: &Preference) -
     let outcome = native::outcome(status, &summary);
     let mut reply =
         reply.header("Batch-Id", told.head.id.as_str()).header("Batch-Status", outcome).header("Location", location);
+    reply = reply.standing(told.standing.as_ref());
     if let Some(applied) = prefer::applied(preference) {
         reply = reply.header("Preference-Applied", applied);
     }

@@ -72,6 +72,8 @@ catalogue! {
     UnsupportedMediaType, "UNSUPPORTED_MEDIA_TYPE", 415, false, "Send Content-Type: application/json, or application/gzip with JSON inside.";
     /// The key was used for another body.
     IdempotencyKeyReused, "IDEMPOTENCY_KEY_REUSED", 422, false, "Use a new Idempotency-Key for a new request.";
+    /// More than the caller's quota.
+    RateLimited, "RATE_LIMITED", 429, true, "Wait as long as Retry-After says, then send the same request again.";
     /// Ours: nothing ran.
     NotStarted, "NOT_STARTED", 503, true, "Send the same request again in a moment; nothing ran.";
     /// Ours: it may have run.

@@ -1,6 +1,7 @@
 //! Batches: the head, its operations, the state and its results.
 
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
 use aws_sdk_dynamodb::types::builders::PutBuilder;
 use aws_sdk_dynamodb::types::{KeysAndAttributes, Put, ReturnValuesOnConditionCheckFailure as ReturnOld};
 
@@ -111,25 +112,36 @@ impl Store {
 
     /// Accepts the batch: one conditional write, repeated until its answer is known.
     pub async fn accept(&self, keys: &TenantKey, head: &Head) -> Result<Accepted, Fault> {
-        let request = self
-            .client
-            .put_item()
+        let put = self.head_put(keys, head)?.build();
+        let request = self.alone(put.map_err(|error| Fault::new("accept batch", error.to_string()))?);
+        let request = request.return_values_on_condition_check_failure(ReturnOld::AllOld);
+        match self.call("accept batch", || request.clone().send()).await? {
+            Ok(_) => Ok(Accepted::New),
+            Err(PutItemError::ConditionalCheckFailedException(failed)) => accepted_before(keys, head, failed.item()),
+            Err(error) => Err(Fault::new("accept batch", refused(&error))),
+        }
+    }
+
+    /// The write that accepts a batch.
+    pub(super) fn head_put(&self, keys: &TenantKey, head: &Head) -> Result<PutBuilder, Fault> {
+        Ok(Put::builder()
             .table_name(&self.tables.batches)
             .set_item(Some(head_item(keys, head)?))
             .condition_expression("attribute_not_exists(pk) OR #ttl < :now")
             .expression_attribute_names("#ttl", "ttl")
             .expression_attribute_values(":now", n(head.created.seconds()))
-            .return_values_on_condition_check_failure(ReturnOld::AllOld);
-        match self.call("accept batch", || request.clone().send()).await? {
-            Ok(_) => Ok(Accepted::New),
-            Err(PutItemError::ConditionalCheckFailedException(failed)) => {
-                let item = failed.item().ok_or_else(|| damaged("old head"))?;
-                let before = head_of(keys, item)?;
-                // Our own sending that was answered late: the seed is ours alone.
-                Ok(if before.seed == head.seed { Accepted::New } else { Accepted::Before(Box::new(before)) })
-            }
-            Err(error) => Err(Fault::new("accept batch", refused(&error))),
-        }
+            .return_values_on_condition_check_failure(ReturnOld::AllOld))
+    }
+
+    /// A write that is part of transactions too, by itself.
+    fn alone(&self, put: Put) -> PutItemFluentBuilder {
+        self.client
+            .put_item()
+            .table_name(put.table_name)
+            .set_item(Some(put.item))
+            .set_condition_expression(put.condition_expression)
+            .set_expression_attribute_names(put.expression_attribute_names)
+            .set_expression_attribute_values(put.expression_attribute_values)
     }
 
     /// Head and state of a batch in one consistent read; `None` when there is none, or it is past its time.
@@ -218,14 +230,7 @@ impl Store {
     ) -> Result<Written, Fault> {
         let put = self.state_put(keys, head, guard, state)?;
         let put = put.build().map_err(|error| Fault::new("write state", error.to_string()))?;
-        let request = self
-            .client
-            .put_item()
-            .table_name(put.table_name())
-            .set_item(Some(put.item().clone()))
-            .set_condition_expression(put.condition_expression().map(str::to_owned))
-            .set_expression_attribute_names(put.expression_attribute_names().cloned())
-            .set_expression_attribute_values(put.expression_attribute_values().cloned());
+        let request = self.alone(put);
         let Some(answer) = self.call_in_time("write state", || request.clone().send()).await? else {
             return Ok(Written::Late);
         };
@@ -283,6 +288,13 @@ impl Store {
         }
         Ok(items)
     }
+}
+
+/// What it means that the write of `head` met another one.
+pub(super) fn accepted_before(keys: &TenantKey, head: &Head, item: Option<&Item>) -> Result<Accepted, Fault> {
+    let before = head_of(keys, item.ok_or_else(|| damaged("old head"))?)?;
+    // Our own sending that was answered late: the seed is ours alone.
+    Ok(if before.seed == head.seed { Accepted::New } else { Accepted::Before(Box::new(before)) })
 }
 
 /// Head and state among the items of a batch.

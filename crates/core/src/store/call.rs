@@ -18,12 +18,22 @@ use super::Store;
 pub struct Fault {
     what: &'static str,
     cause: String,
+    throttled: bool,
 }
 
 impl Fault {
     /// `what` was being done, and why it failed.
     pub fn new(what: &'static str, cause: impl Into<String>) -> Self {
-        Self { what, cause: cause.into() }
+        Self { what, cause: cause.into(), throttled: false }
+    }
+
+    fn of<E: ProvideErrorMetadata>(what: &'static str, error: &SdkError<E>) -> Self {
+        Self { throttled: is_throttled(error), ..Self::new(what, describe(error)) }
+    }
+
+    /// Whether it came to this because the store asked to slow down.
+    pub fn is_throttled(&self) -> bool {
+        self.throttled
     }
 }
 
@@ -103,10 +113,10 @@ impl Store {
         if !passes(&error) {
             return match error {
                 SdkError::ServiceError(answer) => Ok(Some(answer.into_err())),
-                other => Err(Fault::new(what, describe(&other))),
+                other => Err(Fault::of(what, &other)),
             };
         }
-        if self.pause(round).await { Ok(None) } else { Err(Fault::new(what, describe(&error))) }
+        if self.pause(round).await { Ok(None) } else { Err(Fault::of(what, &error)) }
     }
 
     /// Sleeps the backoff of `round`; false when the time of this work is over.
@@ -126,37 +136,47 @@ fn passes<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
     match error {
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => true,
         SdkError::ServiceError(answer) => {
+            let code = answer.err().code();
             answer.raw().status().as_u16() >= 500
+                || is_throttled(error)
                 || matches!(
-                    answer.err().code(),
-                    Some(
-                        "ThrottlingException"
-                            | "ProvisionedThroughputExceededException"
-                            | "RequestLimitExceeded"
-                            | "TransactionInProgressException"
-                            | "TransactionConflictException"
-                            | "InternalServerError"
-                    )
+                    code,
+                    Some("TransactionInProgressException" | "TransactionConflictException" | "InternalServerError")
                 )
         }
         _ => false,
     }
 }
 
-/// Code and message of an error for the log. `DynamoDB` puts no item content into them.
-fn describe<E: ProvideErrorMetadata>(error: &SdkError<E>) -> String {
+fn is_throttled<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+    let SdkError::ServiceError(answer) = error else { return false };
+    matches!(
+        answer.err().code(),
+        Some("ThrottlingException" | "ProvisionedThroughputExceededException" | "RequestLimitExceeded")
+    )
+}
+
+/// What is logged of an error of AWS: its kind. Its message is not, for that may repeat a value of the request, or, of a
+/// signature that does not match, the request with its session token.
+pub(crate) fn describe<E: ProvideErrorMetadata>(error: &SdkError<E>) -> String {
     match error {
         SdkError::ServiceError(answer) => refused(answer.err()),
         SdkError::TimeoutError(_) => "timed out".to_owned(),
-        SdkError::DispatchFailure(failure) => failure
-            .as_connector_error()
-            .map_or_else(|| "could not be sent".to_owned(), |cause| format!("could not be sent: {cause}")),
+        SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
+            Some(cause) if cause.is_timeout() => "could not be sent: timed out".to_owned(),
+            Some(cause) if cause.is_io() => "could not be sent: the connection failed".to_owned(),
+            _ => "could not be sent".to_owned(),
+        },
         SdkError::ResponseError(_) => "the answer could not be read".to_owned(),
         _ => "the request could not be built".to_owned(),
     }
 }
 
-/// Code and message of an answer nobody expected, for the log.
+/// The code of an answer nobody expected, and AWS's own id of the request, for the log.
 pub(super) fn refused<E: ProvideErrorMetadata>(error: &E) -> String {
-    format!("{} {}", error.code().unwrap_or("no code"), error.message().unwrap_or_default())
+    let code = error.code().unwrap_or("no code");
+    match error.meta().extra("aws_request_id") {
+        Some(id) => format!("{code}, AWS request {id}"),
+        None => code.to_owned(),
+    }
 }

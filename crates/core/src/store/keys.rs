@@ -91,6 +91,11 @@ impl TenantKey {
         format!("{}#P#{kind}#{party}", self.0)
     }
 
+    /// The arrival times of a subject under a contract's quotas.
+    pub(super) fn rate(&self, dialect: &str, subject: &str) -> String {
+        format!("{}#L#{dialect}#{subject}", self.0)
+    }
+
     /// The counter that integer keys of an entity are drawn from.
     pub(super) fn integers(&self, entity: &str) -> String {
         format!("{}#I#{entity}", self.0)

@@ -116,10 +116,12 @@ impl Store {
         answer.map(|_| ()).map_err(|error| Fault::new("watch batch", refused(&error)))
     }
 
-    /// Stops watching a batch.
+    /// Stops watching a batch: its item leaves the index, and TTL removes it. No function may delete what is a batch's,
+    /// so that none can delete its log.
     pub async fn unwatch(&self, keys: &TenantKey, id: &BatchId) -> Result<(), Fault> {
-        let key = watch_key(keys, id);
-        let request = self.client.delete_item().table_name(&self.tables.batches).set_key(Some(key));
+        let mut item = watch_key(keys, id);
+        item.insert("ttl".to_owned(), n(self.now().seconds()));
+        let request = self.client.put_item().table_name(&self.tables.batches).set_item(Some(item));
         let answer = self.call("unwatch batch", || request.clone().send()).await?;
         answer.map(|_| ()).map_err(|error| Fault::new("unwatch batch", refused(&error)))
     }

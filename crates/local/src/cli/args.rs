@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use batch_core::rate::MOST_BATCHES;
 use clap::{Args, Parser, Subcommand};
 
 /// The port of the API where none is named.
@@ -46,6 +47,10 @@ pub(super) struct Serve {
     /// Entities to serve instead of those of model.yaml
     #[arg(long, value_name = "FILE")]
     pub(super) model: Option<PathBuf>,
+    /// Batches that a caller may send in a minute, to see what is answered beyond
+    #[arg(long, value_name = "N", default_value_t = MOST_BATCHES,
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_BATCHES)))]
+    pub(super) batches_per_minute: u32,
 }
 
 #[derive(Debug, Args)]
@@ -135,6 +140,10 @@ mod tests {
         let cli = Cli::try_parse_from(["batch-local"]).unwrap();
         assert!(cli.command.is_none());
         assert_eq!((cli.serve.port, cli.serve.data.data_dir), (DEFAULT_PORT, PathBuf::from(".local")));
+        assert_eq!(cli.serve.batches_per_minute, MOST_BATCHES);
+        let limited = Cli::try_parse_from(["batch-local", "serve", "--batches-per-minute", "5"]).unwrap();
+        assert!(matches!(limited.command, Some(Command::Serve(Serve { batches_per_minute: 5, .. }))));
+        assert!(Cli::try_parse_from(["batch-local", "--batches-per-minute", "0"]).is_err());
         let cli = Cli::try_parse_from(["batch-local", "--port", "1"]).unwrap();
         assert_eq!(cli.serve.port, 1);
     }

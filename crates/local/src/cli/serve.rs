@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use batch_core::limits::Limits;
+use batch_core::rate::MOST_BATCHES;
 use batch_core::runtime::{Clock, Entropy};
 use batch_local::keys::Keys;
 use batch_local::{Error, Functionless, SHIPPED_MODEL, Service, Settings, Storage, read_model};
@@ -22,7 +23,8 @@ const ROLES: [&str; 1] = ["admin"];
 
 pub(super) async fn serve(args: args::Serve) -> Result<Outcome, Error> {
     let mut signals = Signals::new()?;
-    let service = Service::start(settings(args.port, args.data, args.model.as_deref())?).await?;
+    let service =
+        Service::start(settings(args.port, args.data, args.model.as_deref(), args.batches_per_minute)?).await?;
     let url = service.base_url();
     let running = Running::note(port(&url), service.dynamodb_url())?;
     let key = service.api_key(TENANT, SUBJECT, &ROLES).await?;
@@ -35,7 +37,7 @@ pub(super) async fn serve(args: args::Serve) -> Result<Outcome, Error> {
 
 pub(super) async fn backend(args: args::Backend) -> Result<Outcome, Error> {
     let mut signals = Signals::new()?;
-    let backend = Functionless::start(&settings(args.port, args.data, args.model.as_deref())?).await?;
+    let backend = Functionless::start(&settings(args.port, args.data, args.model.as_deref(), MOST_BATCHES)?).await?;
     let lines: Vec<String> = backend.settings().iter().map(|(name, value)| format!("{name}={value}")).collect();
     say(lines.join("\n"))?;
     note("ready; the lines on standard output are the functions' settings (.local/functions.env)");
@@ -43,7 +45,7 @@ pub(super) async fn backend(args: args::Backend) -> Result<Outcome, Error> {
     Ok(signals.or_end(backend.stop()).await)
 }
 
-fn settings(port: u16, data: Data, model: Option<&Path>) -> Result<Settings, Error> {
+fn settings(port: u16, data: Data, model: Option<&Path>, batches_per_minute: u32) -> Result<Settings, Error> {
     let model = match model {
         None => SHIPPED_MODEL.to_owned(),
         Some(file) => {
@@ -62,6 +64,7 @@ fn settings(port: u16, data: Data, model: Option<&Path>) -> Result<Settings, Err
         clock: Clock::system(),
         entropy: Entropy::system(),
         limits: Limits::default(),
+        batches_per_minute,
         http: None,
         handlers: BTreeMap::new(),
         executor: None,

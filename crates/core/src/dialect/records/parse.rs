@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::batch::Options;
 use crate::dialect::Request;
 use crate::json::{Object, child, type_name};
-use crate::limits::{MAX_OPERATIONS, MAX_REFERENCE, MAX_RETRIES, MAX_TIMEOUT_MS};
+use crate::limits::{MAX_DEPENDENCIES, MAX_OPERATIONS, MAX_REFERENCE, MAX_RETRIES, MAX_TIMEOUT_MS};
 use crate::operation::{Action, Code, Draft, OperationId, Problem};
 
 /// Fields that would change what a batch means if they were ignored, and do not exist yet.
@@ -141,6 +141,11 @@ fn read_operation(index: usize, operation: &Value, problems: &mut Vec<Problem>) 
     }
     match fields.get("depends_on") {
         None => {}
+        Some(Value::Array(ids)) if ids.len() > MAX_DEPENDENCIES => wrong(
+            "/depends_on",
+            Code::InvalidValue,
+            format!("depends_on names {} operations; a batch has at most {MAX_DEPENDENCIES}", ids.len()),
+        ),
         Some(Value::Array(ids)) => {
             for (place, id) in ids.iter().enumerate() {
                 match id {
