@@ -4,8 +4,9 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::fault::Fault;
-use super::schedule::Schedule;
+use super::schedule::{Phase, Schedule};
 use super::seam::Parked;
+use super::setup::Crash;
 use super::wire::{Reply, Request, text};
 
 /// How far behind an index is, at most, in milliseconds.
@@ -15,16 +16,21 @@ impl Schedule {
     /// Runs a call, or lets something happen to it.
     pub(super) fn call(&mut self, mut parked: Parked) {
         self.check_tenant(&parked);
+        self.check_deadline(&parked);
         if !parked.is_awaited() {
             // Whoever made it is gone or has given up; the call may still be on its way.
-            if self.draining || self.rng.sometimes(500) {
+            if self.phase == Phase::Drain || self.rng.sometimes(500) {
                 self.faults.count(Fault::Ghost);
                 self.perform(&parked, None);
             }
             return;
         }
-        let fault = self.faults.of_call(&parked.request, &mut self.rng);
         let node = parked.node;
+        if self.crashes(&parked) {
+            self.crash(node);
+            return;
+        }
+        let fault = self.faults.of_call(&parked.request, &mut self.rng);
         match fault {
             None | Some(Fault::StaleIndex | Fault::Unprocessed) => {
                 let reply = self.perform(&parked, fault);
@@ -74,6 +80,22 @@ impl Schedule {
         }
     }
 
+    /// Counts a call; whether its process crashes at it, as a scenario wants.
+    fn crashes(&mut self, parked: &Parked) -> bool {
+        if self.phase == Phase::Begin {
+            return false;
+        }
+        self.calls += 1;
+        match self.setup.crash {
+            Some(Crash::Before(call)) => call == self.calls,
+            Some(Crash::After(call)) if call == self.calls => {
+                self.perform(parked, None);
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// The store says no, and nothing happens.
     fn refuse(&mut self, fault: Fault, request: &Request) -> Reply {
         let count = request.actions().len().max(1);
@@ -94,8 +116,12 @@ impl Schedule {
 
     /// The call is carried out once more, some time.
     fn later(&mut self, parked: &Parked) {
-        let ghost =
-            Parked { node: parked.node, request: parked.request.clone(), reply: None::<oneshot::Sender<Reply>> };
+        let ghost = Parked {
+            node: parked.node,
+            request: parked.request.clone(),
+            at: parked.at,
+            reply: None::<oneshot::Sender<Reply>>,
+        };
         self.lot.calls().push(ghost);
     }
 
@@ -116,7 +142,7 @@ impl Schedule {
                 let now = self.now();
                 let (reply, left) = self.tables.run(request, now);
                 if let Some(request) = left {
-                    self.lot.calls().push(Parked { node: parked.node, request, reply: None });
+                    self.lot.calls().push(Parked { node: parked.node, request, at: now, reply: None });
                 }
                 reply
             }
@@ -131,18 +157,22 @@ impl Schedule {
 
     /// Answers for some of the keys, and hands back the others.
     fn unprocessed(&mut self, request: &Request) -> Reply {
-        let mut some = request.clone();
+        let mut some = Value::clone(&request.body);
         let mut left = request.body["RequestItems"].clone();
-        for (table, wanted) in some.body["RequestItems"].as_object_mut().into_iter().flatten() {
+        for (table, wanted) in some["RequestItems"].as_object_mut().into_iter().flatten() {
             let keys = wanted["Keys"].as_array().cloned().unwrap_or_default();
             let most = self.rng.below(keys.len());
             wanted["Keys"] = keys.iter().take(most).cloned().collect();
             left[table.as_str()]["Keys"] = keys.into_iter().skip(most).collect();
         }
-        let none = some.body["RequestItems"]
+        let none = some["RequestItems"]
             .as_object()
             .is_some_and(|tables| tables.values().all(|wanted| wanted["Keys"].as_array().is_none_or(Vec::is_empty)));
-        let reply = if none { Reply::ok(&serde_json::json!({ "Responses": {} })) } else { self.tables.run(&some, 0).0 };
+        let reply = if none {
+            Reply::ok(&serde_json::json!({ "Responses": {} }))
+        } else {
+            self.tables.run(&Request { operation: request.operation.clone(), body: some.into() }, 0).0
+        };
         match reply {
             Reply::Answer(200, body) => {
                 let mut body: Value = serde_json::from_str(&body).unwrap_or_default();

@@ -100,6 +100,11 @@ impl Faults {
         Self { rate: 0, kinds: Vec::new(), counters }
     }
 
+    /// The same faults, with these counts.
+    pub fn with(self, counters: Counters) -> Self {
+        Self { counters, ..self }
+    }
+
     pub fn count(&mut self, fault: Fault) {
         *self.counters.entry(fault).or_default() += 1;
     }

@@ -8,7 +8,9 @@
 //! Read `schedule` first, then `events` and `calls`; `oracle` says what must hold, `mutant` how to see that it would
 //! notice.
 
+mod acts;
 mod calls;
+mod checks;
 mod client;
 mod events;
 mod fault;
@@ -18,7 +20,9 @@ mod process;
 mod queue;
 mod rng;
 mod schedule;
+mod script;
 mod seam;
+mod setup;
 mod tables;
 mod wire;
 mod workload;
@@ -26,7 +30,9 @@ mod workload;
 pub use fault::{Counters, Fault};
 pub use mutant::Mutant;
 
+use rng::Rng;
 use schedule::Schedule;
+use setup::Setup;
 
 /// What became of a schedule.
 #[derive(Debug)]
@@ -50,15 +56,18 @@ pub struct Report {
 pub fn run(seed: u64, mutant: Option<Mutant>, traced: bool) -> Report {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.expect("a runtime").block_on(async {
-        let mut schedule = Schedule::new(seed, mutant, traced);
+        let mut rng = Rng::new(seed);
+        let setup = Setup::random(&mut rng);
+        let mut schedule = Schedule::new(rng, setup, mutant, traced);
         schedule.run().await;
         let told = schedule.told();
         let mut wrong = schedule.wrong;
-        wrong.extend(oracle::check(&schedule.tables, &told, &schedule.batches, schedule.limits.actions));
+        let batches = &schedule.setup.batches;
+        wrong.extend(oracle::check(&schedule.tables, &told, batches, schedule.setup.limits.actions));
         Report {
             faults: schedule.faults.counters,
             writes: schedule.tables.steps.len(),
-            batches: schedule.batches.len(),
+            batches: batches.len(),
             wrong,
             trace: schedule.trace.unwrap_or_default(),
         }

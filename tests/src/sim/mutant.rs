@@ -1,5 +1,7 @@
 //! Bugs on purpose: something that makes the protocol safe is taken off the wire.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::wire::{Request, text};
@@ -107,8 +109,10 @@ impl Mutant {
                 }
             }
         }
-        (!later.is_empty())
-            .then(|| Request { operation: "TransactWriteItems".into(), body: json!({ "TransactItems": later }) })
+        (!later.is_empty()).then(|| Request {
+            operation: "TransactWriteItems".into(),
+            body: Arc::new(json!({ "TransactItems": later })),
+        })
     }
 
     fn spoil(self, place: usize, action: &mut Value, failed: bool) {

@@ -4,27 +4,27 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use batch_core::auth::{ApiKey, ApiKeyRecord};
-use batch_core::limits::{Limits, SWEPT_MINUTES};
+use batch_core::limits::SWEPT_MINUTES;
 use batch_core::runtime::Timestamp;
-use serde_json::{Value, json};
-use tokio::sync::oneshot;
+use serde_json::json;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::client::{Client, Net, Told};
+use super::client::{Client, Known, Net, Told};
 use super::fault::{Counters, Fault, Faults};
 use super::mutant::Mutant;
 use super::oracle::is_terminal;
 use super::process::{BEGIN_MS, Finished, Node, since};
 use super::queue::Queue;
-use super::rng::{Rng, entropy};
+use super::rng::Rng;
+use super::script::Deed;
 use super::seam::Lot;
-use super::tables::Tables;
-use super::wire::int;
-use super::workload::{self, Batch, TENANTS};
+use super::setup::{DELIVERY_MS, Setup};
+use super::tables::{Tables, api_key};
+use super::wire::{int, text};
+use super::workload::TENANTS;
 use crate::Answer;
-use crate::seam::dispatch;
 
 /// What waits for the end of a process's call.
 #[derive(Debug)]
@@ -37,6 +37,7 @@ pub(super) enum Waiting {
 /// A schedule at work.
 pub(super) struct Schedule {
     pub rng: Rng,
+    pub setup: Setup,
     pub faults: Faults,
     pub tables: Tables,
     pub queue: Queue,
@@ -47,15 +48,14 @@ pub(super) struct Schedule {
     pub finished: Finished,
     pub waiting: BTreeMap<(usize, u64), Waiting>,
     pub told: Arc<Mutex<Told>>,
-    pub batches: Vec<Batch>,
-    pub limits: Limits,
     pub begin: Instant,
-    /// Virtual time between two events, at most, in milliseconds.
-    pub pace: u64,
+    /// Told when there may be something to do.
+    stir: Arc<Notify>,
     /// Calls of processes so far.
     pub runs: u64,
-    /// Whether the end has come: no new faults, all work is done.
-    pub draining: bool,
+    /// Calls of AWS since the first batches have ended.
+    pub calls: usize,
+    pub phase: Phase,
     /// Minutes that the rule has told.
     pub minute: i64,
     pub keys: Vec<String>,
@@ -63,46 +63,51 @@ pub(super) struct Schedule {
     pub trace: Option<Vec<String>>,
 }
 
+/// The three parts of a schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// The first batches make the first rows, undisturbed.
+    Begin,
+    /// Clients, processes and faults.
+    Work,
+    /// No new faults; all work is done.
+    Drain,
+}
+
 /// Events before faults stop.
 const EVENTS: usize = 2_000;
 /// Events after which a schedule that has not ended never will.
 const MOST_EVENTS: usize = 40_000;
+/// The longest wait for something to happen, in milliseconds: what needs no call is noticed then.
+const IDLE_MS: i64 = 2_000;
 
 impl Schedule {
-    pub fn new(seed: u64, mutant: Option<Mutant>, traced: bool) -> Self {
-        let mut rng = Rng::new(seed);
-        let begin = Instant::now();
-        let mut faults = Faults::new(&mut rng);
-        let lot = Lot::default();
-        let limits = limits(&mut rng, &mut faults);
-        let count = 2 + rng.below(4);
-        let mut nodes = Vec::new();
-        for number in 0..count {
-            let skewed = faults.happens(Fault::Skewed, 500, &mut rng);
-            let skew = if skewed { i64::try_from(rng.below(600_001)).unwrap_or(0) - 300_000 } else { 0 };
-            nodes.push(Node::new(number, (rng.next(), skew), limits, &lot, begin));
-        }
+    pub fn new(mut rng: Rng, mut setup: Setup, mutant: Option<Mutant>, traced: bool) -> Self {
+        let (begin, stir) = (Instant::now(), Arc::<Notify>::default());
+        let lot = Lot::new(stir.clone(), begin);
+        let node = |(number, skew): (usize, &i64)| Node::new(number, (rng.next(), *skew), setup.limits, &lot, begin);
+        let nodes = setup.skews.iter().enumerate().map(node).collect();
         let database = batch_local::database_in_memory().expect("an empty database");
         let keys = TENANTS.iter().map(|tenant| api_key(&database, tenant, &mut rng)).collect();
-        let pace = *rng.of(&[1, 1, 4, 30, 250]);
+        let faults = std::mem::replace(&mut setup.faults, Faults::none(Counters::new()));
         Self {
             rng,
+            setup,
             faults,
             tables: Tables::new(database, mutant),
             queue: Queue::default(),
             lot,
-            net: Net::default(),
+            net: Net::new(stir.clone()),
             nodes,
             tasks: JoinSet::new(),
-            finished: Finished::default(),
+            finished: Finished::new(stir.clone()),
             waiting: BTreeMap::new(),
             told: Arc::default(),
-            batches: Vec::new(),
-            limits,
             begin,
-            pace,
+            stir,
             runs: 0,
-            draining: false,
+            calls: 0,
+            phase: Phase::Begin,
             minute: 0,
             keys,
             wrong: Vec::new(),
@@ -123,45 +128,35 @@ impl Schedule {
 
     /// Runs everything.
     pub async fn run(&mut self) {
-        let begun = std::mem::replace(&mut self.faults, Faults::none(Counters::new()));
-        let first = (0..TENANTS.len()).map(workload::beginning).collect();
-        self.clients(vec![first]);
+        let counters = std::mem::take(&mut self.faults.counters);
+        let faults = std::mem::replace(&mut self.faults, Faults::none(counters));
+        self.client(BTreeMap::new(), (0..TENANTS.len()).map(Deed::Submit).collect());
         self.until_quiet(EVENTS).await;
-        self.faults = begun;
-        let clients = 2 + self.rng.below(3);
-        let mut all = Vec::new();
-        for _ in 0..clients {
-            let count = 1 + self.rng.below(3);
-            let mut own = Vec::new();
-            for _ in 0..count {
-                own.push(workload::batch(
-                    &mut self.rng,
-                    self.batches.len() + all.iter().map(Vec::len).sum::<usize>() + own.len(),
-                ));
-            }
-            all.push(own);
+        self.faults = faults.with(std::mem::take(&mut self.faults.counters));
+        self.phase = Phase::Work;
+        for script in std::mem::take(&mut self.setup.scripts) {
+            self.client(BTreeMap::new(), script);
         }
-        self.clients(all);
         self.until_quiet(EVENTS).await;
         self.drain().await;
     }
 
-    fn clients(&mut self, all: Vec<Vec<Batch>>) {
-        for own in all {
-            let numbered = own.into_iter().map(|batch| {
-                self.batches.push(batch.clone());
-                (self.batches.len() - 1, batch)
-            });
-            let numbered = numbered.collect();
-            let client = Client { net: self.net.clone(), rng: Rng::new(self.rng.next()), told: self.told.clone() };
-            self.tasks.spawn(client.run(numbered));
-        }
+    fn client(&mut self, known: BTreeMap<usize, Known>, script: Vec<Deed>) {
+        let client = Client {
+            net: self.net.clone(),
+            rng: Rng::new(self.rng.next()),
+            told: self.told.clone(),
+            batches: self.setup.batches.clone(),
+            begin: self.begin,
+            known,
+        };
+        self.tasks.spawn(client.run(script));
     }
 
     /// Events until nothing is left to do, at most so many.
     async fn until_quiet(&mut self, most: usize) {
         for _ in 0..most {
-            let pause = 1 + self.rng.below_ms(self.pace);
+            let pause = 1 + self.rng.below_ms(self.setup.pace);
             tokio::time::sleep(Duration::from_millis(pause)).await;
             while self.tasks.try_join_next().is_some() {}
             self.collect();
@@ -172,22 +167,22 @@ impl Schedule {
             }
             self.pass().await;
             let busy = !self.tasks.is_empty();
-            match self.queue.next_at() {
-                _ if busy => tokio::time::sleep(Duration::from_millis(5)).await,
-                Some(at) => {
-                    let wait = u64::try_from(at - self.now()).unwrap_or(0);
-                    tokio::time::sleep(Duration::from_millis(wait)).await;
-                }
-                None if self.lot.calls().is_empty() => return,
-                None => {}
+            let dead = self.queue.next_dead_at().filter(|_| self.setup.buries);
+            let next = self.queue.next_at().into_iter().chain(dead).min();
+            if !busy && next.is_none() && self.lot.calls().is_empty() {
+                return;
             }
+            let longest = if busy { IDLE_MS } else { i64::MAX };
+            let wait = next.map(|at| at - self.now()).filter(|wait| *wait > 0).unwrap_or(IDLE_MS).min(longest);
+            let wait = Duration::from_millis(u64::try_from(wait).unwrap_or(1));
+            drop(tokio::time::timeout(wait, self.stir.notified()).await);
         }
     }
 
     /// Without faults: everything that was accepted must end now.
     async fn drain(&mut self) {
-        self.draining = true;
-        self.pace = 1;
+        self.phase = Phase::Drain;
+        (self.setup.pace, self.setup.delivery_ms) = (1, DELIVERY_MS);
         let counters = std::mem::take(&mut self.faults.counters);
         self.faults = Faults::none(counters);
         for node in &self.nodes {
@@ -196,16 +191,24 @@ impl Schedule {
             }
         }
         self.log(|| "faults stop".into());
+        self.queue.revive(self.now());
         for _ in 0..40 {
             self.until_quiet(MOST_EVENTS).await;
-            let (dead, sent) = self.queue.redrive(self.now());
-            for _ in 0..dead {
-                self.faults.count(Fault::MessageDead);
-            }
-            if sent > 0 {
+            if self.queue.redrive(self.now()) > 0 {
                 continue;
             }
-            let Some(time) = self.next_sweep() else { return };
+            let paused = self.paused();
+            if !paused.is_empty() {
+                let script = paused.keys().copied().map(Deed::Resume).collect();
+                self.client(paused, script);
+                continue;
+            }
+            let Some(time) = self.next_sweep() else {
+                for _ in 0..self.queue.deaths {
+                    self.faults.count(Fault::MessageDead);
+                }
+                return;
+            };
             self.queue.send(&tick(time), self.now());
         }
         self.wrong.push("I1: not everything ends".into());
@@ -216,21 +219,39 @@ impl Schedule {
         self.unfinished().into_iter().map(|minute| minute + 2).min()
     }
 
-    /// The minutes in which batches were made that have not ended.
-    fn unfinished(&self) -> Vec<i64> {
-        let heads = self.tables.heads.iter().filter_map(|pk| {
+    /// Partitions of batches that have not ended, with when they were made and how they stand.
+    fn open(&self) -> Vec<(&String, i64, &str)> {
+        let open = self.tables.heads.iter().filter_map(|pk| {
             let key = |sk: &str| ("BatchesTable".to_owned(), pk.clone(), sk.to_owned());
             let state = self.tables.item(&key("A#STATE"));
+            let created = int(self.tables.item(&key("A#HEAD"))?, "created")?;
             let ended = state.is_some_and(is_terminal);
-            int(self.tables.item(&key("A#HEAD"))?, "created").filter(|_| !ended)
+            (!ended).then(|| (pk, created - BEGIN_MS, state.map_or("pending", |state| text(state, "status", "S"))))
         });
-        heads.map(|created| (created - BEGIN_MS).div_euclid(60_000)).collect()
+        open.collect()
+    }
+
+    /// The minutes in which batches were made that have not ended and are not paused.
+    fn unfinished(&self) -> Vec<i64> {
+        let open = self.open().into_iter().filter(|(_, _, status)| *status != "paused");
+        open.map(|(_, created, _)| created.div_euclid(60_000)).collect()
+    }
+
+    /// The batches that somebody has to resume.
+    fn paused(&self) -> BTreeMap<usize, Known> {
+        let paused = self.open().into_iter().filter(|(_, _, status)| *status == "paused");
+        let known = paused.filter_map(|(pk, ..)| {
+            let (tenant, id) = pk.strip_prefix("T#")?.split_once("#B#")?;
+            let tenant = TENANTS.iter().position(|known| *known == tenant)?;
+            Some(Known { tenant, id: id.to_owned(), accepted: true, seen: (0, 0) })
+        });
+        known.enumerate().collect()
     }
 
     /// The rule of the minute. A sweep that would find nothing changes nothing: most of those are left out.
     fn tick(&mut self) {
         let now = self.now();
-        if self.draining || self.minute >= now / 60_000 {
+        if self.phase == Phase::Drain || self.minute >= now / 60_000 {
             return;
         }
         let unfinished = self.unfinished();
@@ -249,40 +270,8 @@ impl Schedule {
     }
 }
 
-fn limits(rng: &mut Rng, faults: &mut Faults) -> Limits {
-    if rng.sometimes(200) {
-        return Limits::default();
-    }
-    faults.count(Fault::TinyLimits);
-    Limits {
-        actions: *rng.of(&[6, 9, 14, 100]),
-        bytes: *rng.of(&[300, 3_500_000]),
-        chunk_operations: 1 + rng.below(3),
-        inline_results: *rng.of(&[24, 200, 8_192]),
-    }
-}
-
 /// The event of the minute rule.
 fn tick(minute: i64) -> String {
     let time = Timestamp(BEGIN_MS).plus_ms(minute * 60_000).to_string();
     json!({ "source": "aws.events", "detail-type": "Scheduled Event", "time": time }).to_string()
-}
-
-fn api_key(database: &dynoxide::Database, tenant: &str, rng: &mut Rng) -> String {
-    let key = ApiKey::generate(&entropy(rng.next()).bytes());
-    let record = ApiKeyRecord {
-        id: key.id().clone(),
-        hash: key.sha256_hex(),
-        tenant: tenant.try_into().expect("a tenant"),
-        subject: "client".try_into().expect("a subject"),
-        roles: std::iter::empty().collect(),
-        claims: serde_json::Map::new(),
-        created_at: Timestamp(BEGIN_MS),
-        expires_at: None,
-    };
-    let record = serde_json::to_string(&record).expect("a record");
-    let item = json!({ "pk": { "S": format!("K#{}", key.id().as_str()) }, "record": { "S": record } });
-    let put: Value = json!({ "TableName": "ControlTable", "Item": item });
-    dispatch(database, "PutItem", put).expect("the key is stored");
-    key.expose().to_owned()
 }

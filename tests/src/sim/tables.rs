@@ -1,11 +1,17 @@
 //! The database, one call at a time, and everything that was ever written to it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use batch_core::auth::{ApiKey, ApiKeyRecord};
+use batch_core::runtime::Timestamp;
 use dynoxide::Database;
 use serde_json::{Value, json};
 
+use super::client::SUBJECT;
 use super::mutant::Mutant;
+use super::process::BEGIN_MS;
+use super::rng::{Rng, entropy};
 use super::wire::{Reply, Request, actions, text};
 use crate::seam::dispatch;
 
@@ -36,7 +42,7 @@ pub(super) struct Tables {
     pub items: BTreeMap<ItemKey, Vec<(usize, Option<Value>)>>,
     /// Partitions of the batches that were accepted.
     pub heads: BTreeSet<String>,
-    tokens: BTreeMap<String, (Value, i64)>,
+    tokens: BTreeMap<String, (Arc<Value>, i64)>,
 }
 
 impl Tables {
@@ -63,38 +69,41 @@ impl Tables {
 
     /// Carries a call out at `now`; beside the answer a call that a mutant leaves for later.
     pub fn run(&mut self, request: &Request, now: i64) -> (Reply, Option<Request>) {
-        let mut body = request.body.clone();
-        if let Some(token) = body.as_object_mut().and_then(|body| body.shift_remove("ClientRequestToken")) {
-            let token = token.as_str().unwrap_or_default().to_owned();
-            match self.tokens.get(&token).filter(|(_, at)| now - at < TOKEN_MS) {
-                Some((before, _)) if *before == body => return (Reply::ok(&json!({})), None),
-                Some(_) => return (Reply::error(400, "IdempotentParameterMismatchException"), None),
-                None => {}
-            }
-            if body.to_string().len() > TRANSACTION_BYTES {
-                return (Reply::error(400, "ValidationException"), None);
-            }
-            let sent = body.clone();
-            let later = self.mutant.and_then(|mutant| mutant.spoil_commit(&mut body));
-            let reply = self.carry_out(request, &body, now);
-            if reply.is_ok() {
-                self.tokens.insert(token, (sent, now));
-                return (reply, later);
-            }
+        if let Some(token) = request.body["ClientRequestToken"].as_str() {
+            return self.commit(request, token, now);
+        }
+        let Some(mutant) = self.mutant else { return (self.carry_out(request, &request.body, now), None) };
+        let mut body = Value::clone(&request.body);
+        mutant.spoil_call(&request.operation, &mut body);
+        let old = mutant == Mutant::EventualReads && request.operation == "Query" && !request.is_search();
+        let reply = old.then(|| self.old_batch(&body)).flatten();
+        (reply.unwrap_or_else(|| self.carry_out(request, &body, now)), None)
+    }
+
+    fn commit(&mut self, request: &Request, token: &str, now: i64) -> (Reply, Option<Request>) {
+        match self.tokens.get(token).filter(|(_, at)| now - at < TOKEN_MS) {
+            Some((before, _)) if *before == request.body => return (Reply::ok(&json!({})), None),
+            Some(_) => return (Reply::error(400, "IdempotentParameterMismatchException"), None),
+            None => {}
+        }
+        let mut body = Value::clone(&request.body);
+        if let Some(body) = body.as_object_mut() {
+            body.shift_remove("ClientRequestToken");
+        }
+        if body.to_string().len() > TRANSACTION_BYTES {
+            return (Reply::error(400, "ValidationException"), None);
+        }
+        let later = self.mutant.and_then(|mutant| mutant.spoil_commit(&mut body));
+        let reply = self.carry_out(request, &body, now);
+        if !reply.is_ok() {
             return (reply, None);
         }
-        if let Some(mutant) = self.mutant {
-            mutant.spoil_call(&request.operation, &mut body);
-            let old = mutant == Mutant::EventualReads && request.operation == "Query" && !request.is_search();
-            if let Some(reply) = old.then(|| self.old_batch(&body)).flatten() {
-                return (reply, None);
-            }
-        }
-        (self.carry_out(request, &body, now), None)
+        self.tokens.insert(token.to_owned(), (request.body.clone(), now));
+        (reply, later)
     }
 
     fn carry_out(&mut self, request: &Request, body: &Value, now: i64) -> Reply {
-        let answer = match dispatch(&self.database, &request.operation, body.clone()) {
+        let answer = match dispatch(&self.database, &request.operation, body) {
             Ok(answer) => answer,
             Err(refused) => return Reply::Answer(refused.status_code(), refused.to_json()),
         };
@@ -124,7 +133,7 @@ impl Tables {
 
     fn read(&self, (table, pk, _): &ItemKey) -> Option<Value> {
         let get = json!({ "TableName": table, "Key": { "pk": { "S": pk } }, "ConsistentRead": true });
-        let answer = dispatch(&self.database, "GetItem", get).ok()?;
+        let answer = dispatch(&self.database, "GetItem", &get).ok()?;
         answer.get("Item").cloned()
     }
 
@@ -171,6 +180,26 @@ impl Tables {
         let items: Vec<Value> = head.into_iter().chain(old).collect();
         Some(Reply::ok(&json!({ "Count": items.len(), "ScannedCount": items.len(), "Items": items })))
     }
+}
+
+/// Stores a key of the only client of a tenant.
+pub(super) fn api_key(database: &Database, tenant: &str, rng: &mut Rng) -> String {
+    let key = ApiKey::generate(&entropy(rng.next()).bytes());
+    let record = ApiKeyRecord {
+        id: key.id().clone(),
+        hash: key.sha256_hex(),
+        tenant: tenant.try_into().expect("a tenant"),
+        subject: SUBJECT.try_into().expect("a subject"),
+        roles: std::iter::empty().collect(),
+        claims: serde_json::Map::new(),
+        created_at: Timestamp(BEGIN_MS),
+        expires_at: None,
+    };
+    let record = serde_json::to_string(&record).expect("a record");
+    let item = json!({ "pk": { "S": format!("K#{}", key.id().as_str()) }, "record": { "S": record } });
+    let put = json!({ "TableName": "ControlTable", "Item": item });
+    dispatch(database, "PutItem", &put).expect("the key is stored");
+    key.expose().to_owned()
 }
 
 /// What is known of an item after a write.

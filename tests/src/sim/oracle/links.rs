@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use batch_core::json::{canonical, sha256_hex};
 use serde_json::Value;
 
-use super::Accepted;
+use super::accepted::Accepted;
 use super::rules::Rows;
 use crate::sim::tables::Tables;
 use crate::sim::wire::{int, plain, text};
@@ -15,7 +15,7 @@ use crate::sim::workload::{TENANTS, parent_of};
 pub(super) fn versions(tables: &Tables, batches: &[Accepted<'_>], wrong: &mut Vec<String>) {
     let mut attempts = BTreeSet::new();
     for batch in batches {
-        let id = batch.pk.split("#B#").nth(1).unwrap_or_default();
+        let id = batch.id();
         attempts.extend(batch.states.iter().map(|(_, state)| format!("{id}#{}", text(state, "nonce", "S"))));
     }
     for ((table, pk, _), states) in &tables.items {

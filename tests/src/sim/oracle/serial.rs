@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use batch_core::operation::Outcome;
 use serde_json::Value;
 
+use super::accepted::Accepted;
+use super::cursor;
 use super::rules::{Key, Row, Rows, Verdict, create, has_children, update};
-use super::{Accepted, cursor};
 use crate::sim::tables::Tables;
 use crate::sim::wire::{plain, text};
 use crate::sim::workload::{Action, Arg, Op, key_of};
@@ -17,17 +18,15 @@ use crate::sim::workload::{Action, Arg, Op, key_of};
 /// Runs everything; the rows in the end.
 pub(super) fn check(tables: &Tables, batches: &[Accepted<'_>], most_actions: usize, wrong: &mut Vec<String>) -> Rows {
     let mut rows = Rows::new();
-    for step in 0..tables.steps.len() {
-        for (key, place) in batches
-            .iter()
-            .flat_map(|batch| batch.states.iter().enumerate().map(move |(place, (at, _))| (batch, (*at, place))))
-        {
-            if place.0 == step {
-                let mut run = Run { tables, batch: key, step, told: BTreeMap::new(), wrong: Vec::new() };
-                run.commit(&mut rows, place.1, most_actions);
-                wrong.append(&mut run.wrong);
-            }
-        }
+    let commits = batches.iter().flat_map(|batch| {
+        let states = batch.states.iter().enumerate();
+        states.map(move |(place, (step, _))| (*step, (batch, place)))
+    });
+    let commits: BTreeMap<usize, (&Accepted<'_>, usize)> = commits.collect();
+    for (step, (batch, place)) in commits {
+        let mut run = Run { tables, batch, step, told: BTreeMap::new(), wrong: Vec::new() };
+        run.commit(&mut rows, place, most_actions);
+        wrong.append(&mut run.wrong);
     }
     rows
 }
@@ -46,8 +45,15 @@ impl Run<'_> {
         let from = place.checked_sub(1).map_or(0, |before| cursor(self.batch.states[before].1));
         let (_, state) = self.batch.states[place];
         let until = cursor(state).min(self.batch.order.len());
-        for (op, outcome) in self.batch.order.iter().zip(&self.batch.outcomes) {
-            if let Outcome::Completed { data: Value::Array(data) } = outcome {
+        if until <= from {
+            return;
+        }
+        let ended = self.batch.order.iter().zip(&self.batch.outcomes).filter_map(|(op, outcome)| match outcome {
+            Outcome::Completed { data } => Some((op, data)),
+            _ => None,
+        });
+        for (op, data) in ended.chain(&self.batch.given) {
+            if let Value::Array(data) = data {
                 self.told.insert(*op, data.clone());
             }
         }
@@ -229,7 +235,7 @@ impl Run<'_> {
     /// The rows that a batch has read as of one moment were there together.
     fn at_one_moment(&mut self) {
         let mut reads: Vec<(String, Option<Value>)> = Vec::new();
-        for (op, asked) in self.batch.sent.ops.iter().enumerate() {
+        for (op, asked) in self.batch.ops.iter().filter_map(|op| Some((*op, self.batch.sent.ops.get(*op)?))) {
             let Some(Arg::Known(id)) = &asked.id else { continue };
             let Some(told) = self.told.get(&op).filter(|_| asked.action == Action::Read) else { continue };
             let id = id.as_str().map_or_else(|| id.to_string(), str::to_owned);
