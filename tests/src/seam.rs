@@ -45,6 +45,8 @@ pub enum Fault {
     Unprocessed(usize),
     /// Something else happens first.
     Before(Hook),
+    /// It takes so many milliseconds to arrive, in which others may be faster.
+    Slow(u64),
 }
 
 /// Something that happens to the database between two calls.
@@ -122,6 +124,16 @@ impl Seam {
         self.inner().planned.is_empty()
     }
 
+    /// How long the next call of `operation` takes, if that is planned.
+    fn slow(&self, operation: &str) -> Option<u64> {
+        let mut inner = self.inner();
+        let place = inner.planned.iter().position(|(wanted, _)| wanted == operation)?;
+        let (_, Fault::Slow(wait)) = inner.planned.get(place)? else { return None };
+        let wait = *wait;
+        inner.planned.remove(place);
+        Some(wait)
+    }
+
     fn planned(&self, operation: &str) -> Option<Fault> {
         let mut inner = self.inner();
         let place = inner.planned.iter().position(|(wanted, _)| wanted == operation)?;
@@ -149,6 +161,7 @@ impl Seam {
             Some(Fault::Conflict(places)) => return Ok(conflict(&body, &places)),
             Some(Fault::Unprocessed(most)) => left = split(&mut body, most),
             Some(Fault::Before(Hook(hook))) => hook(&self.database),
+            Some(Fault::Slow(_)) => {}
         }
         if operation == "ChangeMessageVisibility" {
             return Ok(response(200, &json!({})));
@@ -184,7 +197,15 @@ impl Seam {
 
 impl HttpConnector for Seam {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        HttpConnectorFuture::ready(self.answer(&request))
+        let target = request.headers().get("x-amz-target").unwrap_or_default();
+        let Some(wait) = self.slow(target.split('.').next_back().unwrap_or_default()) else {
+            return HttpConnectorFuture::ready(self.answer(&request));
+        };
+        let seam = self.clone();
+        HttpConnectorFuture::new(async move {
+            tokio::time::sleep(std::time::Duration::from_millis(wait)).await;
+            seam.answer(&request)
+        })
     }
 }
 

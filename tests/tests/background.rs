@@ -135,23 +135,3 @@ async fn batches_are_listed_newest_first_to_those_who_may_see_them() {
         }
     }
 }
-
-#[tokio::test(start_paused = true)]
-async fn an_atomic_batch_beyond_one_transaction_is_refused_with_its_arithmetic() {
-    let world = World::new().await;
-    let customers: Vec<Value> = (0..60)
-        .map(|n| json!({ "entity": "customer", "action": "create", "store_params": { "first_name": "N", "email": format!("n{n}@example.com") } }))
-        .collect();
-    let refused = world.run(customers.clone(), json!({})).await;
-    assert_eq!((refused.status, &refused.body["error"]), (400, &json!("ATOMIC_TOO_LARGE")), "{:#}", refused.body);
-    // A row, a unique value and a child counter each, and the batch's own state.
-    assert!(
-        refused.body["message"].as_str().is_some_and(|text| text.contains("181 actions")),
-        "{}",
-        refused.body["message"]
-    );
-    assert_eq!(world.items("BatchesTable"), Vec::<Value>::new());
-    assert_eq!(world.run(customers, json!({ "atomic": false })).await.body["success"], true);
-    let fits = world.run((0..33).map(|n| json!({ "entity": "customer", "action": "create", "store_params": { "first_name": "N", "email": format!("m{n}@example.com") } })).collect(), json!({})).await;
-    assert_eq!(fits.body["success"], true, "33 * 3 + 1 actions fit");
-}

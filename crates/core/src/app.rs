@@ -88,7 +88,7 @@ impl App {
             None => pinned_client()?,
         };
         let dynamodb = aws_sdk_dynamodb::Client::from_conf(dynamodb_config(&config.aws, http.clone()));
-        let store = Store::new(dynamodb, config.tables, parts.clock.clone(), parts.entropy.clone());
+        let store = Store::new(dynamodb, config.tables, parts.limits, parts.clock.clone(), parts.entropy.clone());
         let queue = config.queue_url.map(|url| {
             let sqs = aws_sdk_sqs::Client::from_conf(sqs_config(&config.aws, http));
             Queue::new(sqs, url, parts.clock.clone())

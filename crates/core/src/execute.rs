@@ -1,13 +1,13 @@
 //! Running a batch: the one use case behind the inline path of submit and the queue path of the executor.
 
 use crate::app::App;
-use crate::batch::{Head, State};
+use crate::batch::{Head, State, Status};
 use crate::engine::{Ran, Run, run};
 use crate::lifecycle::give_up;
-use crate::limits::{EXECUTOR_BUDGET_MS, SWEPT_MINUTES};
+use crate::limits::{EXECUTOR_BUDGET_MS, FIRST_WATCH_MS, MOST_WATCH_MS, SWEPT_MINUTES};
 use crate::queue::{Message, VERSION};
 use crate::runtime::Timestamp;
-use crate::store::{Contents, Fault, TenantKey};
+use crate::store::{Contents, Fault, Standing, TenantKey, Watched};
 
 /// Runs the batch on from `state` until it has ended or `until` is near.
 pub async fn execute(
@@ -20,7 +20,9 @@ pub async fn execute(
     let begun = app.clock().now();
     let store = app.store().until(until);
     let (model, limits, clock, entropy) = (app.model(), app.limits(), app.clock(), app.entropy());
-    let ran = run(&Run { store: &store, model, limits, clock, entropy, until, head }, state, contents).await?;
+    let with = Run { store: &store, model, limits, clock, entropy, until, head };
+    // The largest future there is: in a box, those that wait for it stay small.
+    let ran = Box::pin(run(&with, state, contents)).await?;
     let summary = ran.state.as_ref().map(|state| state.summary).unwrap_or_default();
     tracing::info!(
         batch.id = %head.id,
@@ -45,19 +47,20 @@ pub enum Handled {
 }
 
 /// Ends the batch of a message that failed as often as the queue delivers one, so that a client that polls gets an end.
-/// What is no message of ours stays where it is, for a person.
-pub async fn bury(app: &App, body: &str) -> Handled {
+/// What is committed is not given up, and a sweep is done again. What is no message of ours stays where it is, for a
+/// person.
+pub async fn bury(app: &App, body: &str, deadline: Timestamp) -> Handled {
     let message = match read(body) {
         Reading::Message(message) => message,
-        // The next minute's event does the same work.
-        Reading::Tick(_) => return Handled::Done,
+        Reading::Tick(time) => return sweep(app, time, deadline).await,
         Reading::Unreadable(reason) => {
             tracing::error!(reason, "dead letter cannot be read");
             return Handled::Again;
         }
     };
     match give_up(app, &TenantKey::new(&message.tenant), &message.batch_id).await {
-        Ok(()) => Handled::Done,
+        Ok(true) => Handled::Done,
+        Ok(false) => work(app, &message, deadline).await,
         Err(fault) => {
             tracing::error!(batch.id = %message.batch_id, error = %fault, "batch not given up");
             Handled::Again
@@ -75,7 +78,11 @@ pub async fn handle(app: &App, body: &str, deadline: Timestamp) -> Handled {
             return Handled::Again;
         }
     };
-    match resume(app, &message, deadline).await {
+    work(app, &message, deadline).await
+}
+
+async fn work(app: &App, message: &Message, deadline: Timestamp) -> Handled {
+    match resume(app, message, deadline).await {
         Ok(handled) => handled,
         Err(fault) => {
             tracing::error!(batch.id = %message.batch_id, error = %fault, "execution failed; it will be tried again");
@@ -92,28 +99,40 @@ async fn resume(app: &App, message: &Message, deadline: Timestamp) -> Result<Han
         tracing::warn!(batch.id = %message.batch_id, "no such batch; the message is dropped");
         return Ok(Handled::Done);
     };
-    if state.as_ref().is_some_and(|state| state.status.is_terminal()) {
+    // A wide commit that was stopped by the batch's end may have left locks.
+    if state.as_ref().is_some_and(|state| state.status.is_terminal() && state.stale.is_empty()) {
         return Ok(Handled::Done);
     }
+    let left_locks = state.as_ref().is_some_and(|state| state.status.is_terminal());
     let contents = store.contents(&keys, &head, state.as_ref()).await?;
     let ran = execute(app, &head, state, contents, until).await?;
+    if left_locks {
+        // They are off now, which the state, being final, cannot tell the sweep.
+        store.unwatch(&keys, &head.id).await?;
+    }
     // A paused batch is sent again when it is resumed.
     if ran.ended() || ran.paused() {
         return Ok(Handled::Done);
     }
     let Some(queue) = app.queue() else { return Ok(Handled::Again) };
-    queue.send(message, deadline).await?;
+    queue.send(message, delay_s(ran.state.as_ref(), app.clock().now()), deadline).await?;
     Ok(Handled::Done)
 }
 
-/// Sends the batches again that were made some minutes before `time` and have not ended: their message was never sent,
-/// or was lost. One that is being worked on is none the worse for it.
+/// Seconds until a continuation can do anything: while another process prepares a wide commit, until its lease is over.
+fn delay_s(state: Option<&State>, now: Timestamp) -> i64 {
+    let attempt = state.filter(|state| state.status == Status::Preparing).and_then(|state| state.attempt.as_ref());
+    attempt.map_or(0, |attempt| (attempt.lease.since_ms(now).max(0) + 999) / 1_000)
+}
+
+/// Looks at the batches that were made, or are to be looked at, some minutes before `time`, and sends again what has not
+/// ended: its message was never sent, or was lost. One that is being worked on is none the worse for it. What is open
+/// at the last of these looks is watched from then on, ever more rarely.
 async fn sweep(app: &App, time: Timestamp, deadline: Timestamp) -> Handled {
-    let Some(queue) = app.queue() else { return Handled::Again };
-    let store = app.store().until(deadline);
     let mut handled = Handled::Done;
     for age in SWEPT_MINUTES {
-        let found = match store.unfinished(time.minutes() - age).await {
+        let store = app.store().until(deadline);
+        let found = match store.watched(time.minutes() - age).await {
             Ok(found) => found,
             Err(fault) => {
                 tracing::error!(error = %fault, "batches could not be looked for");
@@ -121,15 +140,41 @@ async fn sweep(app: &App, time: Timestamp, deadline: Timestamp) -> Handled {
                 continue;
             }
         };
-        for (tenant, id) in found {
-            tracing::warn!(batch.id = %id, batch.age_minutes = age, "batch has not ended; its message is sent again");
-            if let Err(fault) = queue.send(&Message::execute(&tenant, &id), deadline).await {
-                tracing::error!(batch.id = %id, error = %fault, "message not sent");
+        let last = SWEPT_MINUTES.last() == Some(&age);
+        for watched in found {
+            if let Err(fault) = look_after(app, &watched, (time, last), deadline).await {
+                tracing::error!(batch.id = %watched.id, error = %fault, "batch not looked after");
                 handled = Handled::Again;
             }
         }
     }
     handled
+}
+
+async fn look_after(
+    app: &App,
+    watched: &Watched,
+    (time, last): (Timestamp, bool),
+    deadline: Timestamp,
+) -> Result<(), Fault> {
+    let (store, keys) = (app.store().until(deadline), TenantKey::new(&watched.tenant));
+    let paused_until = match watched.standing {
+        Standing::Ended if watched.every_ms.is_some() => return store.unwatch(&keys, &watched.id).await,
+        Standing::Ended => return Ok(()),
+        Standing::Open { paused_until } => paused_until,
+    };
+    if paused_until.is_none_or(|until| until <= app.clock().now()) {
+        tracing::warn!(batch.id = %watched.id, "batch has not ended; its message is sent again");
+        let queue = app.queue().ok_or_else(|| Fault::new("send message", "no queue is set"))?;
+        queue.send(&Message::execute(&watched.tenant, &watched.id), 0, deadline).await?;
+    }
+    if last {
+        let every = watched.every_ms.map_or(FIRST_WATCH_MS, |every| (every * 2).min(MOST_WATCH_MS));
+        let due = time.plus_ms(every);
+        let due = paused_until.map_or(due, |until| due.min(until.max(time)));
+        store.watch(&keys, &watched.id, (due, every)).await?;
+    }
+    Ok(())
 }
 
 enum Reading {

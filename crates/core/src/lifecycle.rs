@@ -13,7 +13,7 @@ use crate::limits::MAX_RETRY_ATTEMPTS;
 use crate::operation::{Code, Operation, OperationId, Outcome};
 use crate::plan::{Plan, referred};
 use crate::status;
-use crate::store::{Fault, TenantKey};
+use crate::store::{Fault, TenantKey, Written};
 use crate::submit::{Acceptance, Preference, Refusal, Rejection, Submitted, Told, enqueue};
 
 /// How long one of these may take, milliseconds.
@@ -45,6 +45,10 @@ pub async fn act(app: &App, caller: &Caller, id: &BatchId, act: Act) -> Result<O
                 let message = format!("the batch has ended: it is {}", crate::dialect::native::word(status));
                 return Err(Rejection::new(Code::BatchEnded, message).into());
             }
+            (Act::Cancel | Act::Pause, Status::Committed) => {
+                let message = "the batch is committed: its effects are being written, and it ends then";
+                return Err(Rejection::new(Code::BatchEnded, message).into());
+            }
             (Act::Pause, Status::Paused) => return Ok(Some((head, state))),
             (Act::Cancel, _) => next.cut_off(Cut::Cancelled),
             (Act::Pause, _) => next.status = Status::Paused,
@@ -58,8 +62,13 @@ pub async fn act(app: &App, caller: &Caller, id: &BatchId, act: Act) -> Result<O
             }
         }
         let guard = before.as_ref().map(|state| state.rev);
-        if store.put_state(&keys, &head, guard, &next).await.map_err(Refusal::Unknown)? {
-            if act == Act::Resume {
+        let written = store.put_state(&keys, &head, guard, &next).await.map_err(Refusal::Unknown)?;
+        if written == Written::Late {
+            return Err(Refusal::Unknown(Fault::new("write state", "the time of the call is over")));
+        }
+        if written == Written::Done {
+            // Locks of a wide commit that this stopped are taken off in the background.
+            if act == Act::Resume || !next.stale.is_empty() {
                 enqueue(app, &head).await;
             }
             return Ok(Some((head, next)));
@@ -74,21 +83,29 @@ pub async fn act(app: &App, caller: &Caller, id: &BatchId, act: Act) -> Result<O
     }
 }
 
-/// Ends a batch that could not be worked on; nothing to do when it has ended, or is gone.
-pub async fn give_up(app: &App, keys: &TenantKey, id: &BatchId) -> Result<(), Fault> {
+/// Ends a batch that could not be worked on; nothing to do when it has ended, or is gone. False when it is committed:
+/// then its effects must be written, whatever it takes.
+pub async fn give_up(app: &App, keys: &TenantKey, id: &BatchId) -> Result<bool, Fault> {
     let store = app.store().until(app.clock().now().plus_ms(BUDGET_MS));
     loop {
-        let Some((head, before)) = store.batch(keys, id).await? else { return Ok(()) };
+        let Some((head, before)) = store.batch(keys, id).await? else { return Ok(true) };
         let now = app.clock().now();
         let state = before.clone().unwrap_or_else(|| State::begun(&head, now));
-        if state.status.is_terminal() {
-            return Ok(());
+        if state.status.is_terminal() || state.status == Status::Committed {
+            return Ok(state.status.is_terminal());
         }
         let mut next = state.next(app.entropy().hex32(), now);
         next.cut_off(Cut::Poison);
-        if store.put_state(keys, &head, before.as_ref().map(|state| state.rev), &next).await? {
+        let written = store.put_state(keys, &head, before.as_ref().map(|state| state.rev), &next).await?;
+        if written == Written::Late {
+            return Err(Fault::new("write state", "the time of the call is over"));
+        }
+        if written == Written::Done {
             tracing::error!(batch.id = %id, "batch given up: its message failed too often");
-            return Ok(());
+            if !next.stale.is_empty() {
+                enqueue(app, &head).await;
+            }
+            return Ok(true);
         }
     }
 }

@@ -72,9 +72,15 @@ pub const REPLAY_RESEND_MS: i64 = 5_000;
 pub const INLINE_BUDGET_MS: i64 = 20_000;
 /// An executor call works this long before it hands on: its function ends after 60 s.
 pub const EXECUTOR_BUDGET_MS: i64 = 50_000;
+/// How long a paused batch waits to be resumed before it ends, milliseconds: a day.
+pub const MAX_PAUSE_MS: i64 = 24 * 3_600_000;
 /// Ages, in minutes, at which the sweep looks whether a batch has ended. The first leaves a sync batch its 20 s and a
 /// message its ordinary delay; the last outlives a message's visibility of 6 minutes twice.
 pub const SWEPT_MINUTES: [i64; 3] = [2, 5, 15];
+/// How long after the last of those ages an open batch is looked at next, milliseconds; it doubles each time.
+pub const FIRST_WATCH_MS: i64 = 15 * 60_000;
+/// The longest such time: 6 hours.
+pub const MOST_WATCH_MS: i64 = 6 * 3_600_000;
 /// Batches or results on a page.
 pub const MAX_PAGE: usize = 100;
 /// Batches or results on a page that names no `limit`.
@@ -99,10 +105,24 @@ pub struct Limits {
     pub chunk_operations: usize,
     /// Bytes of results kept in the state item, compressed.
     pub inline_results: usize,
+    /// Actions of an all-or-nothing batch that takes more than one transaction: ten transactions' worth of locks, which
+    /// others wait for.
+    pub wide_actions: usize,
+    /// How long others leave the locks of such a batch alone, milliseconds: longer than a function runs (60 s), shorter
+    /// than a message is away (360 s).
+    #[serde(skip)]
+    pub lease_ms: i64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { actions: 100, bytes: 3_500_000, chunk_operations: 50, inline_results: 8 * 1024 }
+        Self {
+            actions: 100,
+            bytes: 3_500_000,
+            chunk_operations: 50,
+            inline_results: 8 * 1024,
+            wide_actions: 1_000,
+            lease_ms: 90_000,
+        }
     }
 }

@@ -53,6 +53,9 @@ const FIRST_DELAY_S: i32 = 5;
 /// Longest such delay.
 const MOST_DELAY_S: i32 = 60;
 
+/// Longest delay of a new message that SQS takes, in seconds.
+const MOST_AWAY_S: i64 = 900;
+
 /// Attempts at one message; the SDK's own retries are off.
 const ATTEMPTS: u32 = 5;
 
@@ -73,13 +76,16 @@ impl Queue {
         }
     }
 
-    /// Sends `message`, trying again until `until`. A repeated one is harmless: execution is guarded.
+    /// Sends `message`, trying again until `until`. A repeated one is harmless: execution is guarded. It is delivered
+    /// after `delay_s` seconds, at most [`MOST_AWAY_S`].
     ///
     /// The group makes the queue fair between tenants; it is a hash, so that no tenant's name shows in metrics.
-    pub async fn send(&self, message: &Message, until: Timestamp) -> Result<(), Fault> {
+    pub async fn send(&self, message: &Message, delay_s: i64, until: Timestamp) -> Result<(), Fault> {
         let body = serde_json::to_string(message).map_err(|error| Fault::new("send message", error.to_string()))?;
         let group = sha256_hex(message.tenant.as_str().as_bytes())[..32].to_owned();
+        let delay = i32::try_from(delay_s.clamp(0, MOST_AWAY_S)).ok().filter(|delay| *delay > 0);
         let request = self.client.send_message().queue_url(&self.url).message_body(body).message_group_id(group);
+        let request = request.set_delay_seconds(delay);
         let mut attempt = 1;
         loop {
             match request.clone().send().await {

@@ -106,8 +106,8 @@ pub fn problems(app: &App, request: &Request) -> Vec<Problem> {
     if problems.is_empty() && request.options.atomic {
         let plan = order(request.drafts.clone());
         let beyond = plan.and_then(|plan| Footprint::of(&plan, app.model()).beyond(app.limits()));
-        problems.extend(beyond.map(|(actions, bytes)| {
-            let message = too_large_message(actions, bytes, app.limits());
+        problems.extend(beyond.map(|actions| {
+            let message = too_large_message(actions, app.limits());
             Problem::new("/operations", Code::AtomicTooLarge, message)
         }));
     }
@@ -271,7 +271,7 @@ fn inline_budget_ms(options: &Options, preference: &Preference) -> i64 {
 pub(crate) async fn enqueue(app: &App, head: &Head) {
     let until = app.clock().now().plus_ms(2_000);
     let Some(queue) = app.queue() else { return };
-    if let Err(fault) = queue.send(&Message::execute(head.tenant(), &head.id), until).await {
+    if let Err(fault) = queue.send(&Message::execute(head.tenant(), &head.id), 0, until).await {
         tracing::error!(batch.id = %head.id, error = %fault, "message not sent; the sweep will send it");
     }
 }

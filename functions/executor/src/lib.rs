@@ -40,7 +40,9 @@ fn deadline(app: &App, given: u64) -> Timestamp {
 async fn work(app: &App, message: &SqsMessage, deadline: Timestamp) -> Handled {
     let body = message.body.as_deref().unwrap_or_default();
     let dead = message.event_source_arn.as_deref().is_some_and(|arn| arn.ends_with(DEAD_LETTERS));
-    let work = async { if dead { execute::bury(app, body).await } else { execute::handle(app, body, deadline).await } };
+    let work = async {
+        if dead { execute::bury(app, body, deadline).await } else { execute::handle(app, body, deadline).await }
+    };
     let handled = AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
         tracing::error!(
             message.id = message.message_id.as_deref().unwrap_or_default(),

@@ -74,10 +74,7 @@ impl Client {
             }
             (200, _, "pause") if status == "paused" && !known.has_ended() => self.say(&known.id, What::Paused),
             (200, _, "resume") if status == "processing" && !known.has_ended() => {}
-            (409, "BATCH_ENDED", _) => {
-                self.ended(number, &known);
-                self.say(&known.id, What::Ended);
-            }
+            (409, "BATCH_ENDED", _) => self.say(&known.id, What::Ended),
             (409, "NOT_PAUSED", "resume") => {}
             (404, ..) if !known.accepted => {}
             _ => self.wrong(format!("{word} of {known:?} is answered with {} {}", answer.status, answer.body)),

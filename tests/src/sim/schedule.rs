@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::client::{Client, Known, Net, Told};
 use super::fault::{Counters, Fault, Faults};
 use super::mutant::Mutant;
-use super::oracle::is_terminal;
+use super::oracle::{batch_key, is_terminal, lockers};
 use super::process::{BEGIN_MS, Finished, Node, since};
 use super::queue::Queue;
 use super::rng::Rng;
@@ -115,6 +115,7 @@ impl Schedule {
         }
     }
 
+    /// Virtual time, in milliseconds.
     pub fn now(&self) -> i64 {
         since(self.begin)
     }
@@ -198,43 +199,57 @@ impl Schedule {
                 continue;
             }
             let paused = self.paused();
-            if !paused.is_empty() {
+            let missed = self.next_look().is_some_and(|minute| minute <= self.minute);
+            if (self.setup.resumes || missed) && !paused.is_empty() {
                 let script = paused.keys().copied().map(Deed::Resume).collect();
                 self.client(paused, script);
                 continue;
             }
-            let Some(time) = self.next_sweep() else {
+            let Some(minute) = self.next_look() else {
                 for _ in 0..self.queue.deaths {
                     self.faults.count(Fault::MessageDead);
                 }
                 return;
             };
-            self.queue.send(&tick(time), self.now());
+            let wait = u64::try_from(minute * 60_000 - self.now()).unwrap_or(0);
+            tokio::time::sleep(Duration::from_millis(wait)).await;
+            self.minute = self.minute.max(minute);
+            self.queue.send(&tick(minute), self.now());
         }
         self.wrong.push("I1: not everything ends".into());
     }
 
-    /// A minute whose sweep finds something that has not ended: the rule's events come at least once.
-    fn next_sweep(&self) -> Option<i64> {
-        self.unfinished().into_iter().map(|minute| minute + 2).min()
+    /// The next minute whose sweep comes across a batch that has not ended. When there is none, because events of the
+    /// rule died, an earlier one is told again: they come at least once.
+    fn next_look(&self) -> Option<i64> {
+        let looks = self.looks();
+        let next = looks.iter().flat_map(|look| SWEPT_MINUTES.map(|age| look + age));
+        let last = SWEPT_MINUTES.last().copied().unwrap_or(0);
+        next.filter(|minute| *minute > self.minute).min().or_else(|| looks.first().map(|look| look + last))
     }
 
-    /// Partitions of batches that have not ended, with when they were made and how they stand.
+    /// Partitions of batches that have not ended or left locks, with when they were made and how they stand.
     fn open(&self) -> Vec<(&String, i64, &str)> {
+        let lockers = lockers(&self.tables);
         let open = self.tables.heads.iter().filter_map(|pk| {
-            let key = |sk: &str| ("BatchesTable".to_owned(), pk.clone(), sk.to_owned());
-            let state = self.tables.item(&key("A#STATE"));
-            let created = int(self.tables.item(&key("A#HEAD"))?, "created")?;
-            let ended = state.is_some_and(is_terminal);
-            (!ended).then(|| (pk, created - BEGIN_MS, state.map_or("pending", |state| text(state, "status", "S"))))
+            let state = self.tables.item(&batch_key(pk, "A#STATE"));
+            let created = int(self.tables.item(&batch_key(pk, "A#HEAD"))?, "created")?;
+            let locks = pk.split("#B#").nth(1).is_some_and(|id| lockers.contains(id));
+            let open = locks || !state.is_some_and(is_terminal);
+            open.then(|| (pk, created - BEGIN_MS, state.map_or("pending", |state| text(state, "status", "S"))))
         });
         open.collect()
     }
 
-    /// The minutes in which batches were made that have not ended and are not paused.
-    fn unfinished(&self) -> Vec<i64> {
-        let open = self.open().into_iter().filter(|(_, _, status)| *status != "paused");
-        open.map(|(_, created, _)| created.div_euclid(60_000)).collect()
+    /// The minutes for which the sweep looks at batches that have not ended: those in which they were made, and those
+    /// at which they are due to be looked at again.
+    fn looks(&self) -> Vec<i64> {
+        let of = |(pk, created, _): (&String, i64, &str)| {
+            let watch = self.tables.item(&batch_key(pk, "WATCH"));
+            let due = watch.and_then(|watch| text(watch, "g_watch", "S").split('#').nth(1)?.parse::<i64>().ok());
+            [Some(created.div_euclid(60_000)), due.map(|due| due - BEGIN_MS / 60_000)]
+        };
+        self.open().into_iter().flat_map(of).flatten().collect()
     }
 
     /// The batches that somebody has to resume.
@@ -254,10 +269,10 @@ impl Schedule {
         if self.phase == Phase::Drain || self.minute >= now / 60_000 {
             return;
         }
-        let unfinished = self.unfinished();
+        let looks = self.looks();
         while self.minute < now / 60_000 {
             self.minute += 1;
-            let finds = unfinished.iter().any(|made| SWEPT_MINUTES.contains(&(self.minute - made)));
+            let finds = looks.iter().any(|look| SWEPT_MINUTES.contains(&(self.minute - look)));
             if finds || self.rng.sometimes(30) {
                 self.queue.send(&tick(self.minute), now);
             }

@@ -33,6 +33,8 @@ pub(super) struct Setup {
     pub pace: u64,
     /// How long a process may work on a delivery, in milliseconds.
     pub delivery_ms: i64,
+    /// Whether somebody resumes what is paused when faults stop; if not, its day passes.
+    pub resumes: bool,
     /// Whether dead messages are delivered as such; if not, they are sent again by an operator.
     pub buries: bool,
     /// The only fault of a scenario.
@@ -70,7 +72,7 @@ impl Setup {
         // A process with little time hands on what it does not get done.
         let delivery_ms = if rng.sometimes(120) { *rng.of(&[5_100, 5_600, 7_000]) } else { DELIVERY_MS };
         let pace = *rng.of(&[1, 1, 4, 30, 250]);
-        let buries = rng.sometimes(600);
+        let (buries, resumes) = (rng.sometimes(600), rng.sometimes(700));
         Self {
             limits,
             skews,
@@ -79,6 +81,7 @@ impl Setup {
             faults,
             pace,
             delivery_ms,
+            resumes,
             buries,
             crash: None,
             lost: 0,
@@ -97,5 +100,7 @@ fn limits(rng: &mut Rng, faults: &mut Faults) -> Limits {
         bytes: *rng.of(&[300, 3_500_000]),
         chunk_operations: 1 + rng.below(3),
         inline_results: *rng.of(&[24, 200, 8_192]),
+        wide_actions: *rng.of(&[0, 20, 1_000, 1_000]),
+        ..Limits::default()
     }
 }

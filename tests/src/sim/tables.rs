@@ -110,6 +110,7 @@ impl Tables {
         let writes = match request.operation.as_str() {
             "PutItem" => vec![written("Put", body)],
             "UpdateItem" => vec![written("Update", body)],
+            "DeleteItem" => vec![written("Delete", body)],
             "TransactWriteItems" => {
                 let writes = actions(body).into_iter().filter(|(kind, _)| *kind != "ConditionCheck");
                 writes.map(|(kind, action)| written(kind, action)).collect()

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::case::{case, check_told, operation, ops, with_options};
+use super::case::{case, check_told, with_options};
 use super::client::{Client, refused};
 
 #[tokio::test(start_paused = true)]
@@ -42,26 +42,4 @@ async fn a_wrong_option_is_told_by_validate_only_too() {
     let answer = client.post("/batch", &[], body.as_bytes()).await;
     assert_eq!((answer.status, &answer.body["status"]), (200, &json!("invalid")), "{:#}", answer.body);
     assert!(answer.body.to_string().contains("timeout"), "nothing says what is wrong: {:#}", answer.body);
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_atomic_batch_beyond_one_transaction_is_refused_with_its_arithmetic() {
-    let client = Client::new().await;
-    let memory = |text: usize| json!({ "entity": "memory", "action": "create", "store_params": { "content": "c", "metadata": { "text": "x".repeat(text) } } });
-    let customers = vec![operation("x", json!({ "id": "-" })); 60];
-    for (batch, words) in [
-        (ops(json!(vec![memory(1); 100])), ["101", "100"]),
-        (ops(json!(customers)), ["121", "100"]),
-        (ops(json!(vec![memory(390_000); 10])), ["3500000", "bytes"]),
-    ] {
-        let answer = client.post("/batch", &[], batch.to_string().as_bytes()).await;
-        refused("atomic", &answer, 400, "ATOMIC_TOO_LARGE");
-        let message = answer.body["message"].as_str().unwrap();
-        assert!(words.iter().all(|word| message.contains(word)), "{message}");
-        let plan = client.post("/batch/plan", &[], batch.to_string().as_bytes()).await;
-        let problem = &plan.body["problems"][0];
-        assert_eq!((plan.status, &plan.body["valid"]), (200, &json!(false)), "{:#}", plan.body);
-        assert_eq!((&problem["code"], &problem["message"]), (&json!("ATOMIC_TOO_LARGE"), &answer.body["message"]));
-    }
-    assert_eq!(client.writes(), [""; 0]);
 }

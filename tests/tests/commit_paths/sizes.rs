@@ -140,7 +140,7 @@ async fn a_failure_that_rests_on_more_than_a_transaction_holds_is_told_all_the_s
 
 #[tokio::test(start_paused = true)]
 async fn an_atomic_batch_that_turns_out_too_large_is_refused_as_a_whole() {
-    let limits = Limits { actions: 6, ..Limits::default() };
+    let limits = Limits { actions: 4, wide_actions: 6, ..Limits::default() };
     let world = World::with(Model::shipped().expect("the model is right"), limits).await;
     let profile = |n: usize| create(&format!("p{n}"), "profile", json!({ "profile_id": format!("p{n}") }));
     given(&world, (0..5).map(profile).collect()).await;

@@ -236,6 +236,11 @@ async fn records(observer: &mut Observer, function: Function) {
     let large = observer.run(function, json!(large), json!({ "atomic": false })).await;
     assert_eq!(large["op_2"]["status"], "completed", "{large:#}");
 
+    // More than one transaction holds.
+    let many = (0..60).map(|n| create(&format!("s{n}"), "shelf", json!({ "name": format!("{name} {n}") }))).collect();
+    let many = observer.run(function, many, atomic.clone()).await;
+    assert_eq!(many["s59"]["status"], "completed", "{many:#}");
+
     let delete = |id: &str, entity: &str, query: Value| operation(id, "delete", entity, Value::Null, query);
     let child = observer.run(function, json!([delete("a", "shelf", by_key.clone())]), atomic.clone()).await;
     assert_eq!(child["a"]["code"], "FOREIGN_KEY_VIOLATION", "{child:#}");
@@ -278,6 +283,18 @@ async fn sweep(observer: &mut Observer) {
     observer.drain().await;
     let found = observer.get("/batches/{batchId}", &format!("/batches/{}", answer.batch_id())).await;
     assert_eq!(found.body["status"], "completed", "the sweep sent it again");
+    // One that stays open is watched, until it has ended.
+    observer.post(&[("prefer", "respond-async")], &body).await;
+    for minutes in [15, 17] {
+        tokio::time::advance(std::time::Duration::from_mins(minutes)).await;
+        let time = observer.world.app.clock().now().to_string();
+        let event = json!({ "source": "aws.events", "detail-type": "Scheduled Event", "time": time }).to_string();
+        if minutes == 15 {
+            observer.world.seam.take_messages();
+        }
+        observer.deliver(&[event]).await;
+        observer.drain().await;
+    }
     // A message that cannot be worked on comes again soon.
     assert_eq!(observer.world.deliver(&["no message".to_owned()]).await, ["m0"]);
     observer.note(Function::Executor);

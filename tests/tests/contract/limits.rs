@@ -97,11 +97,11 @@ fn numbers_in_words_are_those_of_the_code() {
         ),
         ("levels", vec![limits::MAX_DEPTH.to_string()]),
         ("digits", vec![batch_core::decimal::MAX_DIGITS.to_string()]),
-        ("MB", vec![megabytes(limits::MAX_RESPONSE_BYTES), megabytes(limits.bytes)]),
+        ("MB", vec![megabytes(limits::MAX_RESPONSE_BYTES)]),
         (" s, ", vec![seconds(limits::INLINE_BUDGET_MS)]),
         ("days", vec![(limits::RETENTION_MS / 86_400_000).to_string()]),
         ("characters", vec![limits::MAX_IDEMPOTENCY_KEY.to_string()]),
-        ("changes and checks", vec![limits.actions.to_string()]),
+        ("changes and checks", vec![grouped(limits.wide_actions)]),
         ("operations", vec![limits::MAX_OPERATIONS.to_string()]),
     ] {
         let found = numbers_of(&text, unit);

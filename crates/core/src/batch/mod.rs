@@ -8,7 +8,7 @@ mod state;
 pub use head::{Dialect, Head, Lineage, Operations, Work};
 pub use options::Options;
 pub use pack::{Corrupt, pack, unpack};
-pub use state::{Cut, Results, Segment, State, Status, Summary};
+pub use state::{Attempt, Cut, Results, Segment, State, Status, Summary};
 
 use std::fmt;
 

@@ -12,8 +12,12 @@ use crate::runtime::Timestamp;
 pub enum Status {
     /// Accepted, nothing committed yet.
     Pending,
-    /// Some operations have ended.
+    /// Some operations have ended, or none yet.
     Running,
+    /// A wide commit locks what it touches; until its commit point it can be stopped like any other work.
+    Preparing,
+    /// A wide commit has passed its commit point: it is decided, and its effects are being written.
+    Committed,
     /// All succeeded.
     Completed,
     /// Some succeeded.
@@ -31,9 +35,11 @@ pub enum Status {
 
 impl Status {
     /// Every status.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Pending,
         Self::Running,
+        Self::Preparing,
+        Self::Committed,
         Self::Completed,
         Self::Partial,
         Self::Failed,
@@ -46,7 +52,16 @@ impl Status {
     pub fn is_terminal(self) -> bool {
         match self {
             Self::Completed | Self::Partial | Self::Failed | Self::Cancelled | Self::TimedOut => true,
-            Self::Pending | Self::Running | Self::Paused => false,
+            Self::Pending | Self::Running | Self::Preparing | Self::Committed | Self::Paused => false,
+        }
+    }
+
+    /// How clients are told of it: what a wide commit is at is work like any other.
+    #[must_use]
+    pub fn told(self) -> Self {
+        match self {
+            Self::Preparing | Self::Committed => Self::Running,
+            other => other,
         }
     }
 
@@ -55,6 +70,8 @@ impl Status {
         match self {
             Self::Pending => "pending",
             Self::Running => "running",
+            Self::Preparing => "preparing",
+            Self::Committed => "committed",
             Self::Completed => "completed",
             Self::Partial => "partial",
             Self::Failed => "failed",
@@ -146,6 +163,19 @@ impl Results {
     }
 }
 
+/// One attempt at a wide commit: what it is going to do is kept in parts of its own before it locks anything.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Its own for good: it names the parts and the locks, and no other attempt of any batch has it.
+    pub nonce: String,
+    /// How many parts its redo log is stored in.
+    pub parts: usize,
+    /// SHA-256 of the redo log, in hex.
+    pub hash: String,
+    /// Until when others leave its locks alone. Nothing but work depends on it: who breaks a lock fences first.
+    pub lease: Timestamp,
+}
+
 /// How far a batch has come. Every write of it is conditioned on `rev` as read: the one guard.
 #[derive(Debug, Clone)]
 pub struct State {
@@ -171,6 +201,10 @@ pub struct State {
     pub cut: Option<Cut>,
     /// Milliseconds it was paused; its deadline is so much later.
     pub paused_ms: i64,
+    /// The wide commit that is at work: while [`Status::Preparing`] and [`Status::Committed`].
+    pub attempt: Option<Attempt>,
+    /// Wide commits that were stopped before their commit point, whose locks may still be there.
+    pub stale: Vec<Attempt>,
 }
 
 /// What ends a batch before all its operations have.
@@ -228,13 +262,40 @@ impl State {
             results: Results::default(),
             cut: None,
             paused_ms: 0,
+            attempt: None,
+            stale: Vec::new(),
         }
     }
 
-    /// The next state: one more revision, by the attempt `nonce`, at `now`.
+    /// The next state: one more revision, written under `nonce`, at `now`. A wide commit that has not reached its commit
+    /// point is fenced by any such write: its locks hold no longer.
     #[must_use]
     pub fn next(&self, nonce: String, now: Timestamp) -> Self {
-        Self { rev: self.rev + 1, nonce, updated: now, ..self.clone() }
+        let mut next = Self { rev: self.rev + 1, nonce, updated: now, ..self.clone() };
+        if next.status == Status::Preparing {
+            next.status = Status::Running;
+            next.stale.extend(next.attempt.take());
+        }
+        next
+    }
+
+    /// Begins a wide commit.
+    pub fn prepare(&mut self, attempt: Attempt) {
+        self.status = Status::Preparing;
+        self.attempt = Some(attempt);
+    }
+
+    /// Passes the commit point of `attempt`.
+    pub fn commit(&mut self, attempt: Attempt) {
+        self.status = Status::Committed;
+        self.stale.retain(|stale| stale.nonce != attempt.nonce);
+        self.attempt = Some(attempt);
+    }
+
+    /// Ends a wide commit whose effects are all written.
+    pub fn apply(&mut self) {
+        self.status = Status::at_end(&self.summary);
+        self.attempt = None;
     }
 
     /// Ends the batch where it stands: what has not ended is told by `cut`.

@@ -11,7 +11,7 @@ use crate::runtime::Timestamp;
 pub fn word(status: Status) -> &'static str {
     match status {
         Status::Pending => "pending",
-        Status::Running => "processing",
+        Status::Running | Status::Preparing | Status::Committed => "processing",
         Status::Completed => "completed",
         Status::Partial => "partial",
         Status::Failed => "failed",
@@ -27,7 +27,7 @@ pub fn outcome(status: Status, summary: &Summary) -> String {
     format!("{};succeeded={successful};failed={failed};skipped={skipped}", word(status))
 }
 
-/// The statuses that a word stands for; `None` for a word that is none.
+/// The status as told that a word stands for; `None` for a word that is none.
 pub fn status(text: &str) -> Option<Status> {
     Status::ALL.into_iter().find(|status| word(*status) == text)
 }

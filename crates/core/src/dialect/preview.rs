@@ -44,7 +44,11 @@ pub fn plan(model: &Model, limits: &Limits, _caller: &Caller, request: Request, 
             list.push(text);
         }
     }
-    let path = if atomic { "fast" } else { "chunk" };
+    let path = match atomic {
+        true if footprint.is_wide(limits) => "wide",
+        true => "fast",
+        false => "chunk",
+    };
     json!({
         "valid": true,
         "executionOrder": plan.order().iter().map(id).collect::<Vec<_>>(),

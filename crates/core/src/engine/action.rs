@@ -1,10 +1,13 @@
 //! What a commit does to one item each. At most one action touches an item.
 
+use serde::{Deserialize, Serialize};
+
 use crate::json::Object;
 use crate::plan::{Key, RowKey, UniqueKey};
 
 /// One conditional write, or a check without one.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Action {
     /// The row must still be at the version read.
     CheckRow {
@@ -45,7 +48,8 @@ pub enum Action {
 }
 
 /// A condition on a child counter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum CountBase {
     /// There is none: its row is new.
     Absent,
@@ -56,7 +60,8 @@ pub enum CountBase {
 }
 
 /// A change of a child counter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum CountAfter {
     /// None: only the condition counts.
     Same,

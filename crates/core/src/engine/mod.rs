@@ -10,6 +10,7 @@
 mod action;
 mod change;
 mod chunk;
+mod commit;
 mod create;
 mod evaluate;
 mod read;
@@ -17,12 +18,13 @@ mod resolve;
 mod run;
 mod snapshot;
 mod view;
+mod wide;
 
 pub use crate::plan::{Key, RowKey, UniqueKey, item_bytes};
 pub use action::{Action, CountAfter, CountBase};
 pub use chunk::{Chunk, fold};
+pub(crate) use commit::too_large_message;
 pub use evaluate::{Job, Progress, Step, evaluate};
-pub(crate) use run::too_large_message;
 pub use run::{Ran, Run, run};
 pub use snapshot::{Need, Row, Search, Snapshot};
 pub use view::Change;

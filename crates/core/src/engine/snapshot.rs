@@ -100,6 +100,15 @@ impl Snapshot {
         }
     }
 
+    /// Forgets what has been read of an item, so that it is read or assumed anew.
+    pub(super) fn forget(&mut self, key: &Key) {
+        match key {
+            Key::Row(key) => drop(self.rows.remove(key)),
+            Key::Unique(key) => drop(self.owners.remove(key)),
+            Key::Children(key) => drop(self.children.remove(key)),
+        }
+    }
+
     /// Takes in how an item really is, where a commit had assumed otherwise.
     pub(super) fn correct(&mut self, refusal: Refusal) {
         match refusal {

@@ -101,12 +101,14 @@ impl Footprint {
         1 + items.len() + values.len()
     }
 
-    /// Whether one transaction is certain not to hold the batch: its least number of actions and bytes, when they are
-    /// more than it takes. A batch that only reads needs no such transaction.
-    pub fn beyond(&self, limits: &Limits) -> Option<(usize, usize)> {
-        let actions = self.least_actions();
-        let beyond = actions > limits.actions || self.bytes > limits.bytes;
-        (beyond && !self.is_read_only()).then_some((actions, self.bytes))
+    /// Whether an all-or-nothing batch is certain to be more than one transaction holds.
+    pub fn is_wide(&self, limits: &Limits) -> bool {
+        (self.least_actions() > limits.actions || self.bytes > limits.bytes) && !self.is_read_only()
+    }
+
+    /// The least number of actions of an all-or-nothing batch, when even a wide commit does not take as many.
+    pub fn beyond(&self, limits: &Limits) -> Option<usize> {
+        Some(self.least_actions()).filter(|actions| self.is_wide(limits) && *actions > limits.wide_actions)
     }
 
     /// Whether nothing is written.

@@ -1,12 +1,13 @@
 //! What a batch touches, named without a tenant: the store adds that.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::json::{canonical, sha256_hex};
 use crate::limits::MAX_ID_BYTES;
 
 /// A row, by its entity and the text of its primary key.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RowKey {
     /// An entity of the model.
     pub entity: String,
@@ -27,7 +28,7 @@ impl RowKey {
 }
 
 /// A value that only one row of an entity may have.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct UniqueKey {
     /// An entity of the model.
     pub entity: String,

@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::types::{KeysAndAttributes, Put, ReturnValuesOnConditionChe
 
 use super::attribute::{Item, Reader, b, damaged, json_text, n, s};
 use super::call::{Fault, refused};
+use super::watch::watch_bucket;
 use super::{Store, TenantKey};
 use crate::auth;
 use crate::batch::{BatchId, Cut, Dialect, Head, Lineage, Operations, Results, State, Status, Summary, Work, unpack};
@@ -15,9 +16,7 @@ use crate::operation::Outcome;
 use crate::runtime::Timestamp;
 
 const HEAD: &str = "A#HEAD";
-const STATE: &str = "A#STATE";
-/// Partitions a minute's new batches are spread over, for the sweep.
-pub(super) const WATCH_SHARDS: u8 = 4;
+pub(super) const STATE: &str = "A#STATE";
 /// Version of the stored form; a reader refuses one it does not know.
 const FORMAT: u32 = 1;
 
@@ -28,6 +27,17 @@ pub enum Accepted {
     New,
     /// One of this id was accepted before.
     Before(Box<Head>),
+}
+
+/// What became of a write of the state alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// It is there.
+    Done,
+    /// The state is not the one read.
+    Guard,
+    /// The time is over: it was not sent, or not sent again.
+    Late,
 }
 
 /// What a batch holds beside its head and state.
@@ -68,7 +78,7 @@ impl Store {
     }
 
     /// A part that is there already is kept, unless its end comes before the batch's.
-    async fn put_parts(
+    pub(super) async fn put_parts(
         &self,
         keys: &TenantKey,
         id: &BatchId,
@@ -198,14 +208,14 @@ impl Store {
         Ok(Contents { work, outcomes })
     }
 
-    /// Writes the state on its own, under the guard; `false` when it is not the one read.
+    /// Writes the state on its own, under the guard.
     pub async fn put_state(
         &self,
         keys: &TenantKey,
         head: &Head,
         guard: Option<u64>,
         state: &State,
-    ) -> Result<bool, Fault> {
+    ) -> Result<Written, Fault> {
         let put = self.state_put(keys, head, guard, state)?;
         let put = put.build().map_err(|error| Fault::new("write state", error.to_string()))?;
         let request = self
@@ -216,9 +226,12 @@ impl Store {
             .set_condition_expression(put.condition_expression().map(str::to_owned))
             .set_expression_attribute_names(put.expression_attribute_names().cloned())
             .set_expression_attribute_values(put.expression_attribute_values().cloned());
-        match self.call("write state", || request.clone().send()).await? {
-            Ok(_) => Ok(true),
-            Err(PutItemError::ConditionalCheckFailedException(_)) => Ok(false),
+        let Some(answer) = self.call_in_time("write state", || request.clone().send()).await? else {
+            return Ok(Written::Late);
+        };
+        match answer {
+            Ok(_) => Ok(Written::Done),
+            Err(PutItemError::ConditionalCheckFailedException(_)) => Ok(Written::Guard),
             Err(error) => Err(Fault::new("write state", refused(&error))),
         }
     }
@@ -289,7 +302,7 @@ pub(super) fn pair_keys(keys: &TenantKey, id: &BatchId) -> [Item; 2] {
     [HEAD, STATE].map(|sk| Item::from([("pk".to_owned(), s(keys.batch(id))), ("sk".to_owned(), s(sk))]))
 }
 
-fn part_name(name: &str, index: usize) -> String {
+pub(super) fn part_name(name: &str, index: usize) -> String {
     format!("{name}#{index:03}")
 }
 
@@ -298,8 +311,6 @@ fn results_name(from: usize, nonce: &str) -> String {
 }
 
 fn head_item(keys: &TenantKey, head: &Head) -> Result<Item, Fault> {
-    let minute = head.created.0.div_euclid(60_000);
-    let shard = head.id.as_str().bytes().last().unwrap_or(0) % WATCH_SHARDS;
     let order: Vec<u8> = head.order.iter().map(|index| u8::try_from(*index).unwrap_or(u8::MAX)).collect();
     let mut item = Item::from([
         ("pk".to_owned(), s(keys.batch(&head.id))),
@@ -317,7 +328,7 @@ fn head_item(keys: &TenantKey, head: &Head) -> Result<Item, Fault> {
         ("at".to_owned(), s(head.created.to_string())),
         ("g_tenant".to_owned(), s(keys.batches())),
         ("g_subject".to_owned(), s(keys.batches_of(head.caller.subject()))),
-        ("g_watch".to_owned(), s(watch_bucket(minute, shard))),
+        ("g_watch".to_owned(), s(watch_bucket(&head.id, head.created))),
     ]);
     if let Some(reference) = &head.reference {
         item.insert("reference".to_owned(), s(reference.as_str()));
@@ -335,11 +346,6 @@ fn head_item(keys: &TenantKey, head: &Head) -> Result<Item, Fault> {
         }
     };
     Ok(item)
-}
-
-/// The index partition of the batches made in one minute, one of several.
-pub(super) fn watch_bucket(minute: i64, shard: u8) -> String {
-    format!("W#{minute}#{shard}")
 }
 
 fn head_of(keys: &TenantKey, item: &Item) -> Result<Head, Fault> {
@@ -374,8 +380,7 @@ fn lineage_of(item: &Reader<'_>) -> Result<Option<Lineage>, Fault> {
 }
 
 fn state_item(keys: &TenantKey, head: &Head, state: &State) -> Result<Item, Fault> {
-    let cut = state.cut.map(|cut| ("cut".to_owned(), s(cut.as_str())));
-    let item = Item::from([
+    let mut item = Item::from([
         ("pk".to_owned(), s(keys.batch(&head.id))),
         ("sk".to_owned(), s(STATE)),
         ("format".to_owned(), n(FORMAT)),
@@ -392,7 +397,18 @@ fn state_item(keys: &TenantKey, head: &Head, state: &State) -> Result<Item, Faul
         ("paused_ms".to_owned(), n(state.paused_ms)),
         ("ttl".to_owned(), n(head.remains_expire().seconds())),
     ]);
-    Ok(item.into_iter().chain(cut).collect())
+    if let Some(cut) = state.cut {
+        item.insert("cut".to_owned(), s(cut.as_str()));
+    }
+    if let Some(attempt) = &state.attempt {
+        // The nonce once more by itself: locks are conditioned on it.
+        item.insert("attempt".to_owned(), s(attempt.nonce.as_str()));
+        item.insert("wide".to_owned(), json_text(attempt)?);
+    }
+    if !state.stale.is_empty() {
+        item.insert("stale".to_owned(), json_text(&state.stale)?);
+    }
+    Ok(item)
 }
 
 pub(super) fn state_of(item: &Item) -> Result<State, Fault> {
@@ -415,5 +431,7 @@ pub(super) fn state_of(item: &Item) -> Result<State, Fault> {
         },
         cut: item.maybe_text("cut").map(|cut| Cut::parse(cut).ok_or_else(|| damaged("cut"))).transpose()?,
         paused_ms: item.maybe_int("paused_ms").unwrap_or(0),
+        attempt: item.maybe_text("wide").map(|_| item.json("wide")).transpose()?,
+        stale: item.maybe_text("stale").map_or(Ok(Vec::new()), |_| item.json("stale"))?,
     })
 }

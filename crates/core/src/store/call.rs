@@ -63,17 +63,50 @@ impl Store {
                 Ok(answer) => return Ok(Ok(answer)),
                 Err(error) => error,
             };
-            if !passes(&error) {
-                return match error {
-                    SdkError::ServiceError(answer) => Ok(Err(answer.into_err())),
-                    other => Err(Fault::new(what, describe(&other))),
-                };
-            }
-            if !self.pause(round).await {
-                return Err(Fault::new(what, describe(&error)));
+            if let Some(answer) = self.answered(what, error, round).await? {
+                return Ok(Err(answer));
             }
             round += 1;
         }
+    }
+
+    /// The same for a write that must not be sent once the time of this work is over: then `None`. It may have been sent
+    /// before, so what became of it is told by reading.
+    pub(super) async fn call_in_time<T, E, Sent>(
+        &self,
+        what: &'static str,
+        make: impl Fn() -> Sent,
+    ) -> Result<Option<Result<T, E>>, Fault>
+    where
+        Sent: Future<Output = Result<T, SdkError<E>>>,
+        E: ProvideErrorMetadata + fmt::Debug,
+    {
+        let mut round = 0;
+        while self.now() < self.until {
+            let error = match make().await {
+                Ok(answer) => return Ok(Some(Ok(answer))),
+                Err(error) => error,
+            };
+            if let Some(answer) = self.answered(what, error, round).await? {
+                return Ok(Some(Err(answer)));
+            }
+            round += 1;
+        }
+        Ok(None)
+    }
+
+    /// The answer in `error`, if it is one for the caller; otherwise waits, for the same request to be sent again.
+    async fn answered<E>(&self, what: &'static str, error: SdkError<E>, round: u32) -> Result<Option<E>, Fault>
+    where
+        E: ProvideErrorMetadata + fmt::Debug,
+    {
+        if !passes(&error) {
+            return match error {
+                SdkError::ServiceError(answer) => Ok(Some(answer.into_err())),
+                other => Err(Fault::new(what, describe(&other))),
+            };
+        }
+        if self.pause(round).await { Ok(None) } else { Err(Fault::new(what, describe(&error))) }
     }
 
     /// Sleeps the backoff of `round`; false when the time of this work is over.

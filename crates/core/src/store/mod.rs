@@ -8,22 +8,30 @@ mod batches;
 mod call;
 mod control;
 mod cursor;
+mod effect;
 mod keys;
 mod listing;
+mod lock;
 mod records;
 mod transaction;
+mod watch;
+mod wide;
 
-pub use batches::{Accepted, Contents};
+pub use batches::{Accepted, Contents, Written};
 pub use call::Fault;
 pub use cursor::CursorKey;
 pub use keys::TenantKey;
 pub use listing::{Listing, Page, Party};
+pub use lock::{Holder, Lock, Locked};
 pub use records::{AtOnce, Refusal};
 pub use transaction::{Commit, Committing};
+pub use watch::{Standing, Watched};
+pub use wide::{Planned, Redo};
 
 use aws_sdk_dynamodb::Client;
 
 use crate::config::Tables;
+use crate::limits::Limits;
 use crate::runtime::{Clock, Entropy, Timestamp};
 
 /// The tables, and how long this piece of work may wait for them.
@@ -31,6 +39,7 @@ use crate::runtime::{Clock, Entropy, Timestamp};
 pub struct Store {
     client: Client,
     tables: Tables,
+    limits: Limits,
     clock: Clock,
     entropy: Entropy,
     until: Timestamp,
@@ -38,8 +47,8 @@ pub struct Store {
 
 impl Store {
     /// Calls on `tables` through `client`; [`Store::until`] bounds them.
-    pub fn new(client: Client, tables: Tables, clock: Clock, entropy: Entropy) -> Self {
-        Self { client, tables, clock, entropy, until: Timestamp(i64::MAX) }
+    pub fn new(client: Client, tables: Tables, limits: Limits, clock: Clock, entropy: Entropy) -> Self {
+        Self { client, tables, limits, clock, entropy, until: Timestamp(i64::MAX) }
     }
 
     /// The same store, for work that ends at `until`: a call that keeps failing is given up then.

@@ -7,33 +7,49 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
-use aws_sdk_dynamodb::types::{
-    ConditionCheck, Delete, Get, Put, ReturnValuesOnConditionCheckFailure as ReturnOld, TransactGetItem,
-    TransactWriteItem, Update,
-};
+use aws_sdk_dynamodb::types::{Get, TransactGetItem};
 
-use super::attribute::{Item, Reader, from_object, n, s, to_object};
+use super::attribute::{Item, Reader, s, to_object};
 use super::call::{Fault, refused};
+use super::lock::{Holder, Lock, Locked};
 use super::{Store, TenantKey};
-use crate::engine::{Action, CountAfter, CountBase, Key, Row, RowKey, Search};
-use crate::limits::TOMBSTONE_MS;
-use crate::runtime::Timestamp;
+use crate::engine::{Key, Row, RowKey, Search};
 
 /// Keys of one `BatchGetItem` or `TransactGetItems`.
 const KEYS_PER_CALL: usize = 100;
 
 impl Store {
     /// Reads rows by key, consistently each, in one call for every 100.
+    ///
+    /// A locked row is told as its holder's state says: committed, as its redo log has it; preparing, as it is. Where the
+    /// holder is at neither any more the row is read once more, because its end may have come between the two reads.
     pub async fn rows(&self, keys: &TenantKey, rows: &[RowKey]) -> Result<BTreeMap<RowKey, Row>, Fault> {
         let by_pk: BTreeMap<String, &RowKey> = rows.iter().map(|row| (keys.row(row), row)).collect();
-        let wanted = by_pk.keys().map(|pk| Item::from([("pk".to_owned(), s(pk.as_str()))])).collect();
-        let items = self.batch_get(&self.tables.records, wanted).await?;
+        let mut wanted: Vec<Item> = by_pk.keys().map(|pk| Item::from([("pk".to_owned(), s(pk.as_str()))])).collect();
         let mut found: BTreeMap<RowKey, Row> = rows.iter().map(|row| (row.clone(), Row::Absent)).collect();
-        for item in items {
-            let pk = Reader(&item).text("pk")?;
-            if let Some(row) = by_pk.get(pk) {
+        let mut last = false;
+        while !wanted.is_empty() {
+            let mut locked: BTreeMap<Lock, Vec<RowKey>> = BTreeMap::new();
+            for item in self.batch_get(&self.tables.records, std::mem::take(&mut wanted)).await? {
+                let Some(row) = by_pk.get(Reader(&item).text("pk")?) else { continue };
                 found.insert((*row).clone(), row_of(&item)?);
+                if let Some(lock) = Lock::of(&item).filter(|_| !last) {
+                    locked.entry(lock).or_default().push((*row).clone());
+                }
             }
+            for (lock, rows) in locked {
+                match self.holder(keys, &lock).await? {
+                    Holder::Preparing(_) => {}
+                    Holder::Committed(head, attempt) => {
+                        let redo = self.redo(keys, &head.id, &attempt).await?;
+                        found.extend(rows.into_iter().filter_map(|row| Some((row.clone(), redo.row(&row)?))));
+                    }
+                    Holder::Gone => {
+                        wanted.extend(rows.iter().map(|row| Item::from([("pk".to_owned(), s(keys.row(row)))])));
+                    }
+                }
+            }
+            last = true;
         }
         Ok(found)
     }
@@ -48,15 +64,19 @@ impl Store {
         }
         match self.call("read rows at once", || request.clone().send()).await? {
             Ok(answer) => {
-                let items = answer.responses.unwrap_or_default();
-                let read = |(row, item): (&RowKey, Option<Item>)| {
+                let items: Vec<Option<Item>> =
+                    answer.responses.unwrap_or_default().into_iter().map(|item| item.item).collect();
+                let lock = |(row, item): (&RowKey, &Option<Item>)| {
+                    Some(Locked { key: Key::Row(row.clone()), lock: Lock::of(item.as_ref()?)? })
+                };
+                let locked: Vec<Locked> = rows.iter().zip(&items).filter_map(lock).collect();
+                if !locked.is_empty() {
+                    return Ok(AtOnce::Locked(locked));
+                }
+                let read = |(row, item): (&RowKey, &Option<Item>)| {
                     Ok((row.clone(), item.as_ref().map_or(Ok(Row::Absent), row_of)?))
                 };
-                rows.iter()
-                    .zip(items.into_iter().map(|item| item.item))
-                    .map(read)
-                    .collect::<Result<_, _>>()
-                    .map(AtOnce::Read)
+                rows.iter().zip(&items).map(read).collect::<Result<_, _>>().map(AtOnce::Read)
             }
             Err(error) if error.code() == Some("TransactionCanceledException") => Ok(AtOnce::Busy),
             // 4 MB is the most that DynamoDB reads at once.
@@ -98,63 +118,14 @@ impl Store {
         found.truncate(search.limit);
         Ok(found)
     }
-
-    /// The transaction item of `action`; `writer` becomes `_tx`.
-    pub(super) fn write_item(
-        &self,
-        keys: &TenantKey,
-        action: &Action,
-        writer: &str,
-        now: Timestamp,
-    ) -> Result<TransactWriteItem, Fault> {
-        let table = self.tables.records.as_str();
-        let pk = keys.item(&action.key());
-        match action {
-            Action::CheckRow { base, .. } => check(table, pk, &at_version(*base)),
-            Action::WriteRow { key, base, fields, indexed } => {
-                let mut item = Item::from([("_v".to_owned(), n(base.unwrap_or(0) + 1)), ("_tx".to_owned(), s(writer))]);
-                if let Some(fields) = fields {
-                    item.insert("f".to_owned(), from_object(fields));
-                } else {
-                    item.insert("_del".to_owned(), aws_sdk_dynamodb::types::AttributeValue::Bool(true));
-                    item.insert("ttl".to_owned(), n(now.plus_ms(TOMBSTONE_MS).seconds()));
-                }
-                for (slot, value) in indexed.iter().flatten() {
-                    item.insert(format!("_g{slot}"), s(keys.indexed(&key.entity, *slot, value)));
-                }
-                if indexed.is_some() {
-                    item.insert("_g0".to_owned(), s(keys.listing(&key.entity)));
-                }
-                put(table, pk, item, &at_version(*base))
-            }
-            Action::Own { base, owner, .. } => {
-                let held = base.as_deref().map_or(Condition::absent(), |id| Condition::equal("owner", s(id)));
-                match owner {
-                    owner if owner == base => check(table, pk, &held),
-                    None => delete(table, pk, &held),
-                    Some(id) => put(table, pk, Item::from([("owner".to_owned(), s(id.as_str()))]), &held),
-                }
-            }
-            Action::Count { base, after, .. } => {
-                let counted = match base {
-                    CountBase::Absent => Condition::absent(),
-                    CountBase::Present => Condition::present(),
-                    CountBase::Exactly(count) => Condition::equal("n", n(count)),
-                };
-                match after {
-                    CountAfter::Same => check(table, pk, &counted),
-                    CountAfter::Add(change) => add(table, pk, *change, &counted),
-                    CountAfter::Is(count) => put(table, pk, Item::from([("n".to_owned(), n(count))]), &counted),
-                    CountAfter::Gone => delete(table, pk, &counted),
-                }
-            }
-        }
-    }
 }
 
-/// The row of an item.
+/// The row of an item. What only holds a lock for a row that is to come is none.
 fn row_of(item: &Item) -> Result<Row, Fault> {
     let item = Reader(item);
+    if item.maybe_text("_lk").is_some() && item.maybe_int::<u64>("_v").is_none() {
+        return Ok(Row::Absent);
+    }
     let version = item.int("_v")?;
     if item.flag("_del") {
         return Ok(Row::Gone { version });
@@ -163,12 +134,9 @@ fn row_of(item: &Item) -> Result<Row, Fault> {
     Ok(Row::Live { version, fields: to_object(fields) })
 }
 
-/// What a refused condition says about the item of `key`; `None` when the item is locked by another batch.
-pub(super) fn refusal(key: &Key, old: Option<&Item>) -> Result<Option<Refusal>, Fault> {
-    if old.is_some_and(|item| item.contains_key("_lk")) {
-        return Ok(None);
-    }
-    Ok(Some(match key {
+/// What a refused condition says about the unlocked item of `key`.
+pub(super) fn refusal(key: &Key, old: Option<&Item>) -> Result<Refusal, Fault> {
+    Ok(match key {
         Key::Row(row) => Refusal::Row(row.clone(), old.map_or(Ok(Row::Absent), row_of)?),
         Key::Unique(unique) => {
             let owner = old.map(|item| Reader(item).text("owner").map(str::to_owned)).transpose()?;
@@ -178,7 +146,7 @@ pub(super) fn refusal(key: &Key, old: Option<&Item>) -> Result<Option<Refusal>, 
             let count = old.map(|item| Reader(item).int("n")).transpose()?;
             Refusal::Children(row.clone(), count)
         }
-    }))
+    })
 }
 
 /// What reading as of one moment came to.
@@ -188,6 +156,8 @@ pub enum AtOnce {
     Read(BTreeMap<RowKey, Row>),
     /// Others were writing them.
     Busy,
+    /// A wide commit is at these.
+    Locked(Vec<Locked>),
     /// They are more than can be read so.
     TooMuch,
 }
@@ -212,73 +182,4 @@ impl Refusal {
             Self::Children(key, _) => Key::Children(key.clone()),
         }
     }
-}
-
-/// A condition on one attribute or on existence, and always on no lock.
-struct Condition {
-    expression: &'static str,
-    equal: Option<(&'static str, aws_sdk_dynamodb::types::AttributeValue)>,
-}
-
-impl Condition {
-    fn absent() -> Self {
-        Self { expression: "attribute_not_exists(pk)", equal: None }
-    }
-
-    fn present() -> Self {
-        Self { expression: "attribute_exists(pk) AND attribute_not_exists(#lk)", equal: None }
-    }
-
-    fn equal(name: &'static str, value: aws_sdk_dynamodb::types::AttributeValue) -> Self {
-        Self { expression: "#is = :is AND attribute_not_exists(#lk)", equal: Some((name, value)) }
-    }
-}
-
-fn at_version(base: Option<u64>) -> Condition {
-    base.map_or(Condition::absent(), |version| Condition::equal("_v", n(version)))
-}
-
-/// The four builders share their setters' names but no trait.
-macro_rules! conditioned {
-    ($builder:expr, $condition:expr) => {{
-        let mut builder = $builder
-            .condition_expression($condition.expression)
-            .return_values_on_condition_check_failure(ReturnOld::AllOld);
-        if $condition.expression.contains("#lk") {
-            builder = builder.expression_attribute_names("#lk", "_lk");
-        }
-        if let Some((name, value)) = &$condition.equal {
-            builder =
-                builder.expression_attribute_names("#is", *name).expression_attribute_values(":is", value.clone());
-        }
-        builder
-    }};
-}
-
-fn built<T>(item: Result<T, aws_sdk_dynamodb::error::BuildError>) -> Result<T, Fault> {
-    item.map_err(|error| Fault::new("build transaction", error.to_string()))
-}
-
-fn check(table: &str, pk: String, condition: &Condition) -> Result<TransactWriteItem, Fault> {
-    let check = conditioned!(ConditionCheck::builder().table_name(table).key("pk", s(pk)), condition);
-    Ok(TransactWriteItem::builder().condition_check(built(check.build())?).build())
-}
-
-fn put(table: &str, pk: String, mut item: Item, condition: &Condition) -> Result<TransactWriteItem, Fault> {
-    item.insert("pk".to_owned(), s(pk));
-    let put = conditioned!(Put::builder().table_name(table).set_item(Some(item)), condition);
-    Ok(TransactWriteItem::builder().put(built(put.build())?).build())
-}
-
-fn delete(table: &str, pk: String, condition: &Condition) -> Result<TransactWriteItem, Fault> {
-    let delete = conditioned!(Delete::builder().table_name(table).key("pk", s(pk)), condition);
-    Ok(TransactWriteItem::builder().delete(built(delete.build())?).build())
-}
-
-fn add(table: &str, pk: String, change: i64, condition: &Condition) -> Result<TransactWriteItem, Fault> {
-    let update = conditioned!(Update::builder().table_name(table).key("pk", s(pk)), condition)
-        .update_expression("ADD #n :n")
-        .expression_attribute_names("#n", "n")
-        .expression_attribute_values(":n", n(change));
-    Ok(TransactWriteItem::builder().update(built(update.build())?).build())
 }

@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::types::{CancellationReason, TransactWriteItem};
 
 use super::batches::state_of;
 use super::call::{Fault, refused};
+use super::lock::{Lock, Locked};
 use super::records::{Refusal, refusal};
 use super::{Store, TenantKey};
 use crate::batch::{Head, State};
@@ -32,10 +33,12 @@ pub enum Commit {
     Done,
     /// The state is not the one read: here it is.
     Guard(Box<Option<State>>),
-    /// Nothing happened: these items are not as assumed.
-    Refused(Vec<Refusal>),
+    /// Nothing happened: some items are not as assumed, or a wide commit is at them.
+    Refused(Vec<Refusal>, Vec<Locked>),
     /// Nothing happened: others were writing the same items, or the store asks to slow down.
     Busy(Vec<Key>),
+    /// The time is over: it was not sent, or not sent again, and what stands in the state decides.
+    Late,
     /// Nothing happened: the store will never take this, because of these items or, when none is named, as a whole.
     Invalid(Vec<Key>),
 }
@@ -52,19 +55,30 @@ impl Store {
         for action in commit.actions {
             items.push(self.write_item(keys, action, &writer, now)?);
         }
-        let request = self
-            .client
-            .transact_write_items()
-            .client_request_token(token(&writer, commit.state.rev))
-            .set_transact_items(Some(items));
-        match self.call("commit", || request.clone().send()).await? {
+        let token = token(&format!("{writer}#{}", commit.state.rev));
+        self.transact(keys, commit.head, (token, items), commit.actions.iter()).await
+    }
+
+    /// Sends a transaction whose first item is about the state, and the others each about the item of an action.
+    pub(super) async fn transact<'a>(
+        &self,
+        keys: &TenantKey,
+        head: &Head,
+        (token, items): (String, Vec<TransactWriteItem>),
+        actions: impl Iterator<Item = &'a Action>,
+    ) -> Result<Commit, Fault> {
+        let request = self.client.transact_write_items().client_request_token(token).set_transact_items(Some(items));
+        let Some(answer) = self.call_in_time("commit", || request.clone().send()).await? else {
+            return Ok(Commit::Late);
+        };
+        match answer {
             Ok(_) => Ok(Commit::Done),
             Err(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
-                classify(commit.actions, cancelled.cancellation_reasons())
+                classify(actions, cancelled.cancellation_reasons())
             }
             // The same token with another body cannot come from this process; what stands in the state decides.
             Err(TransactWriteItemsError::IdempotentParameterMismatchException(_)) => {
-                let state = self.state(keys, commit.head).await?;
+                let state = self.state(keys, head).await?;
                 Ok(Commit::Guard(Box::new(state)))
             }
             Err(error) if error.code() == Some("ValidationException") => Ok(Commit::Invalid(Vec::new())),
@@ -85,14 +99,14 @@ impl Store {
     }
 }
 
-/// A token of at most 36 characters, as the store asks. The nonce is new for each commit that is built, so it names
-/// batch, attempt and content.
-fn token(writer: &str, rev: u64) -> String {
-    sha256_hex(format!("{writer}#{rev}").as_bytes())[..32].to_owned()
+/// A token of at most 36 characters, as the store asks. `of` holds a nonce that is new for each commit that is built, so
+/// it names batch, attempt and content.
+pub(super) fn token(of: &str) -> String {
+    sha256_hex(of.as_bytes())[..32].to_owned()
 }
 
-/// Reasons come in the order of the request's items: the guard, then the actions.
-fn classify(actions: &[Action], reasons: &[CancellationReason]) -> Result<Commit, Fault> {
+/// Reasons come in the order of the request's items: the state, then the actions.
+fn classify<'a>(actions: impl Iterator<Item = &'a Action>, reasons: &[CancellationReason]) -> Result<Commit, Fault> {
     let code = |reason: &CancellationReason| reason.code().unwrap_or("None").to_owned();
     let Some((guard, rest)) = reasons.split_first() else {
         return Err(Fault::new("commit", "cancelled without reasons"));
@@ -101,21 +115,20 @@ fn classify(actions: &[Action], reasons: &[CancellationReason]) -> Result<Commit
         let state = guard.item().filter(|item| !item.is_empty()).map(state_of).transpose()?;
         return Ok(Commit::Guard(Box::new(state)));
     }
-    let (mut known, mut busy, mut invalid) = (Vec::new(), Vec::new(), Vec::new());
-    for (action, reason) in actions.iter().zip(rest) {
+    let (mut known, mut locked, mut busy, mut invalid) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (action, reason) in actions.zip(rest) {
         let key = action.key();
-        match code(reason).as_str() {
-            "None" => {}
-            "ConditionalCheckFailed" => match refusal(&key, reason.item().filter(|item| !item.is_empty()))? {
-                Some(refusal) => known.push(refusal),
-                None => busy.push(key),
-            },
-            "ValidationError" | "ItemCollectionSizeLimitExceeded" => invalid.push(key),
+        let item = reason.item().filter(|item| !item.is_empty());
+        match (code(reason).as_str(), item.and_then(Lock::of)) {
+            ("None", _) => {}
+            ("ConditionalCheckFailed", Some(lock)) => locked.push(Locked { key, lock }),
+            ("ConditionalCheckFailed", None) => known.push(refusal(&key, item)?),
+            ("ValidationError" | "ItemCollectionSizeLimitExceeded", _) => invalid.push(key),
             _ => busy.push(key),
         }
     }
-    Ok(if !known.is_empty() {
-        Commit::Refused(known)
+    Ok(if !known.is_empty() || !locked.is_empty() {
+        Commit::Refused(known, locked)
     } else if !invalid.is_empty() {
         Commit::Invalid(invalid)
     } else {

@@ -27,12 +27,12 @@ fn states(tables: &Tables, batch: &Accepted<'_>, wrong: &mut Vec<String>) {
     let mut before: Option<&Value> = None;
     for (_, state) in &batch.states {
         held(pk, state, before, wrong);
+        committed(pk, state, before, batch.ops.len(), wrong);
         let revision = before.and_then(|state| int(state, "rev")).unwrap_or(0);
         if before.is_some_and(is_terminal) {
             wrong.push(format!("I16: {pk} was written after its end"));
         }
-        // What ends a batch where it stands, or holds it, moves nothing.
-        let least = before.map_or(0, cursor) + usize::from(cut(state).is_none() && !is_held(state, before));
+        let least = before.map_or(0, cursor) + usize::from(moves(state, before));
         if int(state, "rev") != Some(revision + 1) || cursor(state) < least {
             wrong.push(format!("I2: {pk} went from {:?} to {state}", before.map(Value::to_string)));
         }
@@ -47,6 +47,26 @@ fn states(tables: &Tables, batch: &Accepted<'_>, wrong: &mut Vec<String>) {
     }
     if !before.is_some_and(is_terminal) {
         wrong.push(format!("I1: {pk} did not end: {before:?}"));
+    }
+}
+
+/// Whether operations must have ended with this state. What ends a batch where it stands, holds it, begins or stops a
+/// wide commit, or ends one that is decided, moves nothing.
+fn moves(state: &Value, before: Option<&Value>) -> bool {
+    let word = |state: &Value| text(state, "status", "S").to_owned();
+    let still = match (before.map(word).as_deref(), word(state).as_str()) {
+        (_, "preparing") | (Some("preparing"), "running") | (Some("committed"), _) => true,
+        _ => cut(state).is_some() || is_held(state, before),
+    };
+    !still
+}
+
+/// A committed batch has all its results, and only ends.
+fn committed(pk: &str, state: &Value, before: Option<&Value>, total: usize, wrong: &mut Vec<String>) {
+    let is = |state: &Value| text(state, "status", "S") == "committed";
+    let ends = is_terminal(state) && cut(state).is_none() && Some(cursor(state)) == before.map(cursor);
+    if (is(state) && cursor(state) != total) || (before.is_some_and(is) && !ends) {
+        wrong.push(format!("I2: {pk} was committed, and went from {before:?} to {state}"));
     }
 }
 

@@ -3,10 +3,13 @@
 mod accepted;
 mod batches;
 mod graph;
+mod history;
 mod links;
 mod rules;
 mod serial;
 mod told;
+
+pub(super) use history::lockers;
 
 use batch_core::batch::{Cut, Status};
 use serde_json::Value;
@@ -22,10 +25,11 @@ pub(super) fn check(tables: &Tables, told: &Told, sent: &[Batch], most_actions: 
     let batches = accepted::all(tables, sent, &mut wrong);
     batches::check(tables, &batches, &mut wrong);
     told::check(tables, &batches, told, &mut wrong);
-    links::versions(tables, &batches, &mut wrong);
-    let rows = serial::check(tables, &batches, most_actions, &mut wrong);
-    links::check(tables, &rows, &mut wrong);
-    graph::check(tables, &mut wrong);
+    let history = history::history(tables, &batches, &mut wrong);
+    links::versions(&history, &batches, &mut wrong);
+    let rows = serial::check((tables, &history), &batches, most_actions, &mut wrong);
+    links::check(&history, &rows, &mut wrong);
+    graph::check(tables, &history, &mut wrong);
     wrong
 }
 

@@ -10,13 +10,19 @@ use serde_json::Value;
 
 use super::accepted::Accepted;
 use super::cursor;
+use super::history::{History, record_key};
 use super::rules::{Key, Row, Rows, Verdict, create, has_children, update};
 use crate::sim::tables::Tables;
 use crate::sim::wire::{plain, text};
 use crate::sim::workload::{Action, Arg, Op, key_of};
 
 /// Runs everything; the rows in the end.
-pub(super) fn check(tables: &Tables, batches: &[Accepted<'_>], most_actions: usize, wrong: &mut Vec<String>) -> Rows {
+pub(super) fn check(
+    (tables, history): (&Tables, &History),
+    batches: &[Accepted<'_>],
+    most_actions: usize,
+    wrong: &mut Vec<String>,
+) -> Rows {
     let mut rows = Rows::new();
     let commits = batches.iter().flat_map(|batch| {
         let states = batch.states.iter().enumerate();
@@ -24,7 +30,7 @@ pub(super) fn check(tables: &Tables, batches: &[Accepted<'_>], most_actions: usi
     });
     let commits: BTreeMap<usize, (&Accepted<'_>, usize)> = commits.collect();
     for (step, (batch, place)) in commits {
-        let mut run = Run { tables, batch, step, told: BTreeMap::new(), wrong: Vec::new() };
+        let mut run = Run { tables, history, batch, step, told: BTreeMap::new(), wrong: Vec::new() };
         run.commit(&mut rows, place, most_actions);
         wrong.append(&mut run.wrong);
     }
@@ -33,6 +39,7 @@ pub(super) fn check(tables: &Tables, batches: &[Accepted<'_>], most_actions: usi
 
 struct Run<'a> {
     tables: &'a Tables,
+    history: &'a History,
     batch: &'a Accepted<'a>,
     step: usize,
     /// Rows that operations told, as far as they are known.
@@ -58,7 +65,8 @@ impl Run<'_> {
             }
         }
         let request = &self.tables.steps[self.step].request;
-        let alone = request.operation == "PutItem";
+        // The commit point of a wide commit is a write of the state alone too; what it did and read was locked.
+        let alone = request.operation == "PutItem" && text(state, "status", "S") != "committed";
         let failed = self.batch.sent.atomic && text(state, "status", "S") == "failed";
         if failed {
             // With as many checks as a transaction holds, some may be missing.
@@ -221,9 +229,8 @@ impl Run<'_> {
     fn once(&mut self, asked: &Op, row: &Value) {
         let id =
             row[key_of(asked.entity)].as_str().map_or_else(|| row[key_of(asked.entity)].to_string(), str::to_owned);
-        let key =
-            ("RecordsTable".to_owned(), format!("T#{}#{}#{id}", self.batch.tenant(), asked.entity), String::new());
-        let states = self.tables.items.get(&key).map(Vec::as_slice).unwrap_or_default();
+        let key = record_key(format!("T#{}#{}#{id}", self.batch.tenant(), asked.entity));
+        let states = self.history.of(&key);
         let was = states.iter().any(|(_, item)| item.as_ref().is_some_and(|item| plain(&item["f"]) == *row));
         // Rows that operations before have made, or will have made, count too.
         let made = self.told.values().flatten().any(|told| told == row);
@@ -243,7 +250,7 @@ impl Run<'_> {
         }
         let together = (0..=self.step).any(|step| {
             reads.iter().all(|(pk, row)| {
-                let item = self.tables.before(&("RecordsTable".into(), pk.clone(), String::new()), step);
+                let item = self.history.before(&record_key(pk.clone()), step);
                 item.filter(|item| item.get("_del").is_none()).map(|item| plain(&item["f"])) == *row
             })
         });
@@ -254,8 +261,8 @@ impl Run<'_> {
 
     /// What the commit left of a row is what the interpreter has.
     fn stored(&mut self, rows: &Rows, key: &Key) {
-        let item = ("RecordsTable".to_owned(), format!("T#{}#{}#{}", key.0, key.1, key.2), String::new());
-        let stored = self.tables.before(&item, self.step + 1);
+        let item = record_key(format!("T#{}#{}#{}", key.0, key.1, key.2));
+        let stored = self.history.before(&item, self.step + 1);
         let stored = stored.filter(|item| item.get("_del").is_none()).map(|item| plain(&item["f"]));
         let right = rows.get(key).cloned().map(Value::Object);
         if stored != right {

@@ -39,7 +39,8 @@ fn is_right(tables: &Tables, batches: &[Accepted<'_>], batch: &Accepted<'_>, sai
     match &said.what {
         What::Accepted => then(batch.step),
         What::End(body) => was(&is_terminal) && end(batch, body),
-        What::Ended => was(&is_terminal),
+        // What is committed can't be stopped any more, though it has not ended.
+        What::Ended => was(&|state| is_terminal(state) || text(state, "status", "S") == "committed"),
         What::Paused => was(&|state| text(state, "status", "S") == "paused"),
         What::NothingToRetry => was(&is_terminal) && all(&|outcome| outcome.word() == "completed"),
         What::RetryLimit => was(&is_terminal) && batch.attempt == MAX_RETRY_ATTEMPTS,
