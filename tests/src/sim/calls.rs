@@ -4,6 +4,8 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::fault::Fault;
+use super::mutant::Mutant;
+use super::oracle::batch_key;
 use super::schedule::{Phase, Schedule};
 use super::seam::Parked;
 use super::setup::Crash;
@@ -127,8 +129,29 @@ impl Schedule {
 
     /// Carries a call out.
     fn perform(&mut self, parked: &Parked, fault: Option<Fault>) -> Reply {
-        let request = &parked.request;
-        let reply = match (self.queued(request), fault) {
+        let (node, request) = (parked.node, &parked.request);
+        let reply = match self.mutant {
+            Some(Mutant::CounterNonce) => {
+                let counted = self.counted.outgoing(node, request, &self.tables);
+                let reply = self.carry_out(node, &counted, fault);
+                self.counted.incoming(node, reply)
+            }
+            Some(mutant) if mutant.defers(request) && parked.reply.is_some() => {
+                self.later(parked);
+                Reply::ok(&serde_json::json!({}))
+            }
+            Some(Mutant::NoFencingWrite) if self.is_foreign_fence(parked) => Reply::ok(&serde_json::json!({})),
+            _ => self.carry_out(node, request, fault),
+        };
+        self.log(|| {
+            let how = fault.map(|fault| format!(" ({})", fault.name())).unwrap_or_default();
+            format!("{node} {}{how}: {}", brief(request), reply.brief())
+        });
+        reply
+    }
+
+    fn carry_out(&mut self, node: usize, request: &Request, fault: Option<Fault>) -> Reply {
+        match (self.queued(request), fault) {
             (Some(reply), _) => reply,
             (None, Some(Fault::StaleIndex)) => {
                 // An index is behind by seconds, not by hours.
@@ -142,17 +165,24 @@ impl Schedule {
                 let now = self.now();
                 let (reply, left) = self.tables.run(request, now);
                 if let Some(request) = left {
-                    self.lot.calls().push(Parked { node: parked.node, request, at: now, reply: None });
+                    self.lot.calls().push(Parked { node, request, at: now, reply: None });
                 }
                 reply
             }
-        };
-        let node = parked.node;
-        self.log(|| {
-            let how = fault.map(|fault| format!(" ({})", fault.name())).unwrap_or_default();
-            format!("{node} {}{how}: {}", brief(request), reply.brief())
-        });
-        reply
+        }
+    }
+
+    /// Whether a process that works on a message stops the wide commit of another batch.
+    fn is_foreign_fence(&self, parked: &Parked) -> bool {
+        let state = &parked.request.body["Item"];
+        let (pk, stops) = (text(state, "pk", "S"), text(state, "status", "S") == "running");
+        let preparing = self.tables.item(&batch_key(pk, "A#STATE"));
+        let Some(busy) = &self.nodes[parked.node].busy else { return false };
+        stops
+            && text(state, "sk", "S") == "A#STATE"
+            && preparing.is_some_and(|state| text(state, "status", "S") == "preparing")
+            && !busy.on.batches.is_empty()
+            && !busy.on.batches.iter().any(|id| pk.ends_with(id))
     }
 
     /// Answers for some of the keys, and hands back the others.

@@ -77,6 +77,12 @@ fn is_of_sweep(request: &Request) -> bool {
     }
 }
 
+/// The batch of a message; none for one of the sweep.
+pub(super) fn batch_of(body: &str) -> Option<String> {
+    let body: Value = serde_json::from_str(body).ok()?;
+    body["batch_id"].as_str().map(str::to_owned)
+}
+
 /// The tenant of a message; none for one of the sweep.
 pub(super) fn tenant_of(body: &str) -> Option<String> {
     let body: Value = serde_json::from_str(body).ok()?;

@@ -77,6 +77,8 @@ pub(super) struct Told {
     pub wrong: Vec<String>,
     /// Batches whose message was delivered as a dead one.
     pub buried: BTreeSet<String>,
+    /// When faults stopped.
+    pub calm_at: i64,
 }
 
 /// Something a client was told of a batch, and when.

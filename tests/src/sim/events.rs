@@ -6,7 +6,7 @@ use std::time::Duration;
 use batch_core::http;
 use serde_json::{Value, json};
 
-use super::checks::tenant_of;
+use super::checks::{batch_of, tenant_of};
 use super::fault::Fault;
 use super::process::{Call, Done, On};
 use super::queue::{Held, POISON};
@@ -179,10 +179,7 @@ impl Schedule {
 
     /// Dead messages are delivered as such.
     fn bury(&mut self, held: &[Held]) {
-        let ids = held.iter().filter_map(|held| {
-            let body: Value = serde_json::from_str(&held.body).ok()?;
-            body["batch_id"].as_str().map(str::to_owned)
-        });
+        let ids = held.iter().filter_map(|held| batch_of(&held.body));
         self.told.lock().unwrap_or_else(PoisonError::into_inner).buried.extend(ids);
         let count = held.len();
         self.log(|| format!("a delivery of {count} dead messages"));
@@ -203,6 +200,7 @@ impl Schedule {
         let records: Vec<Value> = held.iter().map(record).collect();
         let mut on = On::default();
         for held in held {
+            on.batches.extend(batch_of(&held.body));
             match tenant_of(&held.body) {
                 Some(tenant) => drop(on.tenants.insert(tenant)),
                 None => on.sweeps = true,

@@ -12,6 +12,7 @@ mod acts;
 mod calls;
 mod checks;
 mod client;
+mod counter;
 mod events;
 mod fault;
 mod mutant;

@@ -129,13 +129,15 @@ pub(super) struct Busy {
 #[derive(Debug, Default)]
 pub(super) struct On {
     pub tenants: BTreeSet<String>,
+    /// Batches of its messages.
+    pub batches: BTreeSet<String>,
     /// Whether it serves a message that is no tenant's.
     pub sweeps: bool,
 }
 
 impl On {
     pub fn behalf_of<const N: usize>(tenants: [String; N]) -> Self {
-        Self { tenants: BTreeSet::from(tenants), sweeps: false }
+        Self { tenants: BTreeSet::from(tenants), ..Self::default() }
     }
 }
 

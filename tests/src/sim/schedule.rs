@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::client::{Client, Known, Net, Told};
+use super::counter::Counted;
 use super::fault::{Counters, Fault, Faults};
 use super::mutant::Mutant;
 use super::oracle::{batch_key, is_terminal, lockers};
@@ -39,6 +40,8 @@ pub(super) struct Schedule {
     pub rng: Rng,
     pub setup: Setup,
     pub faults: Faults,
+    pub mutant: Option<Mutant>,
+    pub counted: Counted,
     pub tables: Tables,
     pub queue: Queue,
     pub lot: Lot,
@@ -81,8 +84,14 @@ const MOST_EVENTS: usize = 40_000;
 /// The longest wait for something to happen, in milliseconds: what needs no call is noticed then.
 const IDLE_MS: i64 = 2_000;
 
+/// A week.
+const LONG_LEASE_MS: i64 = 7 * 24 * 3_600_000;
+
 impl Schedule {
     pub fn new(mut rng: Rng, mut setup: Setup, mutant: Option<Mutant>, traced: bool) -> Self {
+        if mutant == Some(Mutant::LongLease) {
+            setup.limits.lease_ms = LONG_LEASE_MS;
+        }
         let (begin, stir) = (Instant::now(), Arc::<Notify>::default());
         let lot = Lot::new(stir.clone(), begin);
         let node = |(number, skew): (usize, &i64)| Node::new(number, (rng.next(), *skew), setup.limits, &lot, begin);
@@ -94,6 +103,8 @@ impl Schedule {
             rng,
             setup,
             faults,
+            mutant,
+            counted: Counted::default(),
             tables: Tables::new(database, mutant),
             queue: Queue::default(),
             lot,
@@ -191,6 +202,7 @@ impl Schedule {
                 busy.gate.open();
             }
         }
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).calm_at = self.now();
         self.log(|| "faults stop".into());
         self.queue.revive(self.now());
         for _ in 0..40 {

@@ -93,7 +93,7 @@ impl Tables {
         if body.to_string().len() > TRANSACTION_BYTES {
             return (Reply::error(400, "ValidationException"), None);
         }
-        let later = self.mutant.and_then(|mutant| mutant.spoil_commit(&mut body));
+        let later = self.mutant.and_then(|mutant| mutant.spoil_transaction(&mut body));
         let reply = self.carry_out(request, &body, now);
         if !reply.is_ok() {
             return (reply, None);
@@ -103,10 +103,13 @@ impl Tables {
     }
 
     fn carry_out(&mut self, request: &Request, body: &Value, now: i64) -> Reply {
-        let answer = match dispatch(&self.database, &request.operation, body) {
+        let mut answer = match dispatch(&self.database, &request.operation, body) {
             Ok(answer) => answer,
             Err(refused) => return Reply::Answer(refused.status_code(), refused.to_json()),
         };
+        if let Some(mutant) = self.mutant {
+            mutant.spoil_answer(&request.operation, &mut answer);
+        }
         let writes = match request.operation.as_str() {
             "PutItem" => vec![written("Put", body)],
             "UpdateItem" => vec![written("Update", body)],

@@ -37,7 +37,8 @@ pub(super) fn record_key(pk: String) -> ItemKey {
     ("RecordsTable".to_owned(), pk, String::new())
 }
 
-pub(super) fn history(tables: &Tables, batches: &[Accepted<'_>], wrong: &mut Vec<String>) -> History {
+/// `calm_at` is when faults stopped.
+pub(super) fn history((tables, calm_at): (&Tables, i64), batches: &[Accepted<'_>], wrong: &mut Vec<String>) -> History {
     let mut history = History::default();
     for batch in batches {
         for (step, state) in batch.states.iter().filter(|(_, state)| text(state, "status", "S") == "committed") {
@@ -47,6 +48,10 @@ pub(super) fn history(tables: &Tables, batches: &[Accepted<'_>], wrong: &mut Vec
     for (key, states) in tables.items.iter().filter(|((table, ..), _)| table == "RecordsTable") {
         let mut item = Item { key, history: &mut history, content: None, lock: None };
         for (step, state) in states {
+            let at = |step: usize| tables.steps.get(step).map_or(0, |step| step.at).max(calm_at);
+            if let Some((lock, since)) = item.lock.as_ref().filter(|(_, since)| at(*step) - at(*since) > LONGEST_MS) {
+                wrong.push(format!("I15: {} was locked by {lock} from {since} to {step}", key.1));
+            }
             if let Err(what) = item.becomes(*step, state.as_ref()) {
                 wrong.push(format!("I15: {} {what}, at {step}: {state:?}", key.1));
             }
@@ -61,6 +66,10 @@ pub(super) fn history(tables: &Tables, batches: &[Accepted<'_>], wrong: &mut Vec
     }
     history
 }
+
+/// How long a lock may stand once faults have stopped: until its lease is over (90 s, by clocks that are ten minutes
+/// apart), and its batch's message comes again (6 minutes, or 10 when it was delayed) or the sweep looks at it.
+const LONGEST_MS: i64 = 45 * 60_000;
 
 /// An item, as it goes from one state to the next.
 struct Item<'a> {

@@ -25,7 +25,7 @@ pub(super) fn check(tables: &Tables, told: &Told, sent: &[Batch], most_actions: 
     let batches = accepted::all(tables, sent, &mut wrong);
     batches::check(tables, &batches, &mut wrong);
     told::check(tables, &batches, told, &mut wrong);
-    let history = history::history(tables, &batches, &mut wrong);
+    let history = history::history((tables, told.calm_at), &batches, &mut wrong);
     links::versions(&history, &batches, &mut wrong);
     let rows = serial::check((tables, &history), &batches, most_actions, &mut wrong);
     links::check(&history, &rows, &mut wrong);
