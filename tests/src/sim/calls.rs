@@ -3,12 +3,12 @@
 use serde_json::Value;
 use tokio::sync::oneshot;
 
+use super::Crash;
 use super::fault::Fault;
 use super::mutant::Mutant;
 use super::oracle::batch_key;
 use super::schedule::{Phase, Schedule};
 use super::seam::Parked;
-use super::setup::Crash;
 use super::wire::{Reply, Request, text};
 
 /// How far behind an index is, at most, in milliseconds.

@@ -93,7 +93,8 @@ fn tenants_in(value: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::String(text) => {
             let tenant = text.strip_prefix("T#").and_then(|rest| rest.split('#').next()).map(str::to_owned);
-            found.extend(tenant.or_else(|| tenant_of(text)));
+            let message = || tenant_of(Some(text).filter(|text| text.starts_with('{'))?);
+            found.extend(tenant.or_else(message));
         }
         Value::Array(items) => items.iter().for_each(|item| tenants_in(item, found)),
         Value::Object(fields) => fields.values().for_each(|field| tenants_in(field, found)),

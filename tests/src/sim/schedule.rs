@@ -22,7 +22,7 @@ use super::rng::Rng;
 use super::script::Deed;
 use super::seam::Lot;
 use super::setup::{DELIVERY_MS, Setup};
-use super::tables::{Tables, api_key};
+use super::tables::{Tables, api_key, database};
 use super::wire::{int, text};
 use super::workload::TENANTS;
 use crate::Answer;
@@ -96,7 +96,7 @@ impl Schedule {
         let lot = Lot::new(stir.clone(), begin);
         let node = |(number, skew): (usize, &i64)| Node::new(number, (rng.next(), *skew), setup.limits, &lot, begin);
         let nodes = setup.skews.iter().enumerate().map(node).collect();
-        let database = batch_local::database_in_memory().expect("an empty database");
+        let database = database();
         let keys = TENANTS.iter().map(|tenant| api_key(&database, tenant, &mut rng)).collect();
         let faults = std::mem::replace(&mut setup.faults, Faults::none(Counters::new()));
         Self {

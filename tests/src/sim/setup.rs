@@ -4,19 +4,11 @@ use std::sync::Arc;
 
 use batch_core::limits::Limits;
 
+use super::Crash;
 use super::fault::{Fault, Faults};
 use super::rng::Rng;
 use super::script::{self, Deed};
 use super::workload::{self, Batch, TENANTS};
-
-/// A call that a process crashes at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Crash {
-    /// It is not carried out.
-    Before(usize),
-    /// Its answer is lost with the process.
-    After(usize),
-}
 
 /// Everything that is decided before the first event.
 #[derive(Debug)]

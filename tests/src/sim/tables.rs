@@ -1,11 +1,12 @@
 //! The database, one call at a time, and everything that was ever written to it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use batch_core::auth::{ApiKey, ApiKeyRecord};
 use batch_core::runtime::Timestamp;
 use dynoxide::Database;
+use dynoxide::actions::describe_table::DescribeTableRequest;
 use serde_json::{Value, json};
 
 use super::client::SUBJECT;
@@ -65,6 +66,12 @@ impl Tables {
     /// The item as it was before a step.
     pub fn before(&self, key: &ItemKey, step: usize) -> Option<&Value> {
         self.items.get(key)?.iter().rev().find(|(at, _)| *at < step)?.1.as_ref()
+    }
+
+    /// Statuses that batches came by.
+    pub fn statuses(&self) -> BTreeSet<String> {
+        let states = self.items.iter().filter(|((_, _, sk), _)| sk == "A#STATE").flat_map(|(_, states)| states);
+        states.filter_map(|(_, state)| Some(text(state.as_ref()?, "status", "S").to_owned())).collect()
     }
 
     /// Carries a call out at `now`; beside the answer a call that a mutant leaves for later.
@@ -184,6 +191,39 @@ impl Tables {
         let items: Vec<Value> = head.into_iter().chain(old).collect();
         Some(Reply::ok(&json!({ "Count": items.len(), "ScannedCount": items.len(), "Items": items })))
     }
+}
+
+/// The deployment's tables, empty. The template is read once.
+pub(super) fn database() -> Database {
+    static TABLES: OnceLock<Vec<Value>> = OnceLock::new();
+    let definitions = TABLES.get_or_init(|| {
+        let database = batch_local::database_in_memory().expect("an empty database");
+        ["BatchesTable", "RecordsTable", "ControlTable"].map(|name| definition(&database, name)).to_vec()
+    });
+    let database = Database::memory().expect("a database");
+    for table in definitions {
+        dispatch(&database, "CreateTable", table).expect("the table is made");
+    }
+    database
+}
+
+fn definition(database: &Database, name: &str) -> Value {
+    let found = database.describe_table(DescribeTableRequest { table_name: name.to_owned() });
+    let found = serde_json::to_value(found.expect("the table is there").table).expect("a table");
+    let mut table = json!({ "TableName": name, "BillingMode": "PAY_PER_REQUEST" });
+    for part in ["AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes"] {
+        if let Some(value) = found.get(part).filter(|value| !value.is_null()) {
+            table[part] = value.clone();
+        }
+    }
+    for index in table["GlobalSecondaryIndexes"].as_array_mut().into_iter().flatten() {
+        *index = json!({
+            "IndexName": index["IndexName"],
+            "KeySchema": index["KeySchema"],
+            "Projection": index["Projection"],
+        });
+    }
+    table
 }
 
 /// Stores a key of the only client of a tenant.
