@@ -129,8 +129,14 @@ impl World {
 
     /// With another model or other limits.
     pub async fn with(model: Model, limits: Limits) -> Self {
+        Self::seeded(model, limits, 1).await
+    }
+
+    /// The same, with all chance from `seed`.
+    pub async fn seeded(model: Model, limits: Limits, seed: u64) -> Self {
         let seam = Seam::new(batch_local::database_in_memory().expect("an empty database"));
-        let parts = Parts { http: Some(seam.client()), jwks: None, clock: fixed_clock(), entropy: chance(1), limits };
+        let parts =
+            Parts { http: Some(seam.client()), jwks: None, clock: fixed_clock(), entropy: chance(seed), limits };
         let app = App::assemble(config(), model, parts).expect("the app starts");
         let key = caller(&app, "t1", "alice", &[]).await;
         let world = Self { app, seam, key };

@@ -3,7 +3,8 @@
 //! - `simulate [--schedules N] [--seed S] [--mutant NAME]` runs N schedules from seed S on; a single one is told call by
 //!   call.
 //! - `simulate --hunt [--schedules N] [--mutant NAME]` looks, for each deliberate bug, for the first seed that shows it.
-//! - `simulate --crash-sweep` runs each scenario without faults, and with a crash before and after each of its calls.
+//! - `simulate --crash-sweep [--scenario NAME]` runs each scenario without faults, and with a crash before and after
+//!   each of its calls.
 //! - `simulate --scenario NAME [--before N | --after N]` tells one of these call by call.
 //!
 //! `--threads N` takes so many threads, else as many as there are processors; what is found does not depend on it.
@@ -80,7 +81,7 @@ fn main() -> ExitCode {
     let right = if wanted.hunt {
         hunt(&wanted, threads)
     } else if wanted.crash_sweep {
-        crash_sweep(threads)
+        crash_sweep(wanted.scenario, threads)
     } else if let Some(place) = wanted.scenario {
         tell(&run_scenario(place, scenario_seed(place).unwrap_or(0), wanted.crash, true))
     } else {
@@ -180,13 +181,15 @@ fn hunt(wanted: &Wanted, threads: usize) -> bool {
     survivors == 0
 }
 
-fn crash_sweep(threads: usize) -> bool {
-    let names = scenarios();
+fn crash_sweep(only: Option<usize>, threads: usize) -> bool {
+    let all = scenarios();
+    let places: Vec<usize> = (0..all.len()).filter(|place| only.is_none_or(|only| only == *place)).collect();
+    let names: Vec<&str> = places.iter().map(|place| all[*place]).collect();
     // Of each scenario its seed and how many calls it makes.
     let plain = Mutex::new(vec![(0, 0); names.len()]);
     let violations = AtomicUsize::new(0);
     let one = |place: usize, seed: u64, crash: Option<Crash>| {
-        let report = run_scenario(place, seed, crash, false);
+        let report = run_scenario(places[place], seed, crash, false);
         if !report.wrong.is_empty() {
             violations.fetch_add(report.wrong.len(), Ordering::Relaxed);
             println!("{}, {crash:?}: {:#?}", names[place], report.wrong);
@@ -195,7 +198,7 @@ fn crash_sweep(threads: usize) -> bool {
     };
     first_wrong(to_u64(names.len()), threads, |number| {
         let place = to_usize(number);
-        let seed = scenario_seed(place).unwrap_or_else(|| {
+        let seed = scenario_seed(places[place]).unwrap_or_else(|| {
             violations.fetch_add(1, Ordering::Relaxed);
             println!("{} never shows what it is about", names[place]);
             0

@@ -31,10 +31,10 @@ mod workload;
 
 pub use fault::{Counters, Fault};
 pub use mutant::Mutant;
+pub(crate) use rng::Rng;
 
 use std::collections::BTreeSet;
 
-use rng::Rng;
 use schedule::Schedule;
 use setup::Setup;
 

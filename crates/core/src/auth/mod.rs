@@ -6,6 +6,26 @@
 //! - `api_key`: [`ApiKey`] and the [`ApiKeyRecord`] it is checked against
 //!
 //! Tenant, subject, roles and claims come from here and never from a request's body.
+//!
+//! A use case takes a [`Caller`], so a route that forgets to ask who is calling does not compile:
+//!
+//! ```
+//! # use batch_core::{app::App, auth::Caller, batch::BatchId, status, store::Fault};
+//! async fn told(app: &App, caller: &Caller, id: &BatchId) -> Result<bool, Fault> {
+//!     Ok(status::batch(app, caller, id).await?.is_some())
+//! }
+//! ```
+//! ```compile_fail
+//! # use batch_core::{app::App, auth::Caller, batch::BatchId, status, store::Fault};
+//! async fn told(app: &App, id: &BatchId) -> Result<bool, Fault> {
+//!     Ok(status::batch(app, id).await?.is_some())
+//! }
+//! ```
+//! and none can be made out of a request:
+//!
+//! ```compile_fail
+//! let caller: batch_core::auth::Caller = serde_json::from_str("{}").unwrap();
+//! ```
 
 mod api_key;
 mod authenticator;
