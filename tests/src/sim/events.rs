@@ -273,7 +273,8 @@ impl Schedule {
         match request.operation.as_str() {
             "SendMessage" => {
                 let late = self.faults.happens(Fault::MessageDelayed, 150, &mut self.rng);
-                let delay = if late { i64::try_from(self.rng.below_ms(600_000)).unwrap_or(0) } else { 0 };
+                let late = if late { i64::try_from(self.rng.below_ms(600_000)).unwrap_or(0) } else { 0 };
+                let delay = request.body["DelaySeconds"].as_i64().unwrap_or(0) * 1_000 + late;
                 let body = request.body["MessageBody"].as_str().unwrap_or_default();
                 if self.setup.lost > 0 && self.phase == Phase::Work {
                     self.setup.lost -= 1;

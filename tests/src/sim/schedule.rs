@@ -211,33 +211,30 @@ impl Schedule {
                 continue;
             }
             let paused = self.paused();
-            let missed = self.next_look().is_some_and(|minute| minute <= self.minute);
-            if (self.setup.resumes || missed) && !paused.is_empty() {
+            if self.setup.resumes && !paused.is_empty() {
                 let script = paused.keys().copied().map(Deed::Resume).collect();
                 self.client(paused, script);
                 continue;
             }
-            let Some(minute) = self.next_look() else {
-                for _ in 0..self.queue.deaths {
-                    self.faults.count(Fault::MessageDead);
-                }
-                return;
-            };
+            let Some(minute) = self.next_look() else { break };
             let wait = u64::try_from(minute * 60_000 - self.now()).unwrap_or(0);
             tokio::time::sleep(Duration::from_millis(wait)).await;
             self.minute = self.minute.max(minute);
             self.queue.send(&tick(minute), self.now());
         }
-        self.wrong.push("I1: not everything ends".into());
+        for _ in 0..self.queue.deaths {
+            self.faults.count(Fault::MessageDead);
+        }
+        let open: Vec<String> = self.open().into_iter().map(|(pk, _, status)| format!("{pk} is {status}")).collect();
+        if !open.is_empty() {
+            self.wrong.push(format!("I1: nobody looks any more at what has not ended: {open:?}"));
+        }
     }
 
-    /// The next minute whose sweep comes across a batch that has not ended. When there is none, because events of the
-    /// rule died, an earlier one is told again: they come at least once.
+    /// The next minute whose sweep comes across a batch that has not ended.
     fn next_look(&self) -> Option<i64> {
-        let looks = self.looks();
-        let next = looks.iter().flat_map(|look| SWEPT_MINUTES.map(|age| look + age));
-        let last = SWEPT_MINUTES.last().copied().unwrap_or(0);
-        next.filter(|minute| *minute > self.minute).min().or_else(|| looks.first().map(|look| look + last))
+        let next = self.looks().into_iter().flat_map(|look| SWEPT_MINUTES.map(|age| look + age));
+        next.filter(|minute| *minute > self.minute).min()
     }
 
     /// Partitions of batches that have not ended or left locks, with when they were made and how they stand.
