@@ -8,7 +8,7 @@ use super::client::{Client, ENDED, Known, Seen, Sent, What};
 use crate::Answer;
 
 /// Waits between looks for the end of a batch, in milliseconds.
-const LOOKS_MS: [u64; 5] = [100, 2_000, 30_000, 150_000, 400_000];
+const LOOKS_MS: [u64; 4] = [100, 2_000, 20_000, 70_000];
 
 impl Client {
     async fn get(&self, known: &Known, rest: &str, query: Vec<(String, String)>) -> Option<Answer> {

@@ -1,7 +1,6 @@
 //! What becomes of a parked call.
 
 use serde_json::Value;
-use tokio::sync::oneshot;
 
 use super::Crash;
 use super::fault::Fault;
@@ -118,13 +117,7 @@ impl Schedule {
 
     /// The call is carried out once more, some time.
     fn later(&mut self, parked: &Parked) {
-        let ghost = Parked {
-            node: parked.node,
-            request: parked.request.clone(),
-            at: parked.at,
-            reply: None::<oneshot::Sender<Reply>>,
-        };
-        self.lot.calls().push(ghost);
+        self.lot.calls().push(parked.ghost());
     }
 
     /// Carries a call out.
@@ -143,6 +136,10 @@ impl Schedule {
             Some(Mutant::NoFencingWrite) if self.is_foreign_fence(parked) => Reply::ok(&serde_json::json!({})),
             _ => self.carry_out(node, request, fault),
         };
+        let commits = parked.reply.is_some() && request.operation == "TransactWriteItems" && reply.is_ok();
+        if commits && self.faults.happens(Fault::TokenForgotten, 30, &mut self.rng) {
+            self.repeat_later(parked);
+        }
         self.log(|| {
             let how = fault.map(|fault| format!(" ({})", fault.name())).unwrap_or_default();
             format!("{node} {}{how}: {}", brief(request), reply.brief())

@@ -1,7 +1,6 @@
 //! The events of a schedule: a call runs, a process takes work, crashes, freezes, or a message goes astray.
 
 use std::sync::PoisonError;
-use std::time::Duration;
 
 use batch_core::http;
 use serde_json::{Value, json};
@@ -9,7 +8,7 @@ use serde_json::{Value, json};
 use super::checks::{batch_of, tenant_of};
 use super::fault::Fault;
 use super::process::{Call, Done, On};
-use super::queue::{Held, POISON};
+use super::queue::Held;
 use super::schedule::{Phase, Schedule, Waiting};
 use super::wire::{Reply, Request};
 use super::workload::TENANTS;
@@ -33,6 +32,7 @@ impl Schedule {
     pub(super) fn event(&mut self) -> bool {
         self.mischief();
         let now = self.now();
+        self.replay(now);
         let mut choices = Vec::new();
         for (place, parked) in self.lot.calls().iter().enumerate() {
             let weight = if parked.is_awaited() || self.phase == Phase::Drain { 6 } else { 1 };
@@ -65,64 +65,6 @@ impl Schedule {
             }
         }
         true
-    }
-
-    /// Faults that do not wait for a call.
-    fn mischief(&mut self) {
-        if self.phase == Phase::Drain {
-            return;
-        }
-        let now = self.now();
-        if self.faults.happens(Fault::Frozen, 4, &mut self.rng) {
-            let busy: Vec<usize> = (0..self.nodes.len()).filter(|place| self.nodes[*place].busy.is_some()).collect();
-            if !busy.is_empty() {
-                let node = *self.rng.of(&busy);
-                if let Some(busy) = &self.nodes[node].busy {
-                    busy.gate.close();
-                }
-                self.log(|| format!("process {node} freezes"));
-            }
-        }
-        if self.rng.sometimes(10) {
-            self.thaw();
-        }
-        if self.faults.happens(Fault::MessageDuplicated, 8, &mut self.rng) {
-            let done = self.queue.duplicate(now, &mut self.rng);
-            self.log(|| format!("a message is visible again: {done}"));
-        }
-        if self.faults.happens(Fault::MessageDead, 2, &mut self.rng) {
-            let done = self.queue.kill(now, &mut self.rng);
-            self.log(|| format!("a message dies: {done}"));
-        }
-        if self.faults.happens(Fault::Poison, 1, &mut self.rng) {
-            self.queue.send(POISON, now);
-        }
-    }
-
-    fn thaw(&mut self) {
-        let frozen: Vec<usize> = (0..self.nodes.len()).filter(|place| self.nodes[*place].is_frozen()).collect();
-        if frozen.is_empty() {
-            return;
-        }
-        let node = *self.rng.of(&frozen);
-        if let Some(busy) = &self.nodes[node].busy {
-            busy.gate.open();
-        }
-        self.log(|| format!("process {node} goes on"));
-    }
-
-    /// Lets minutes go by when nothing moves because a process is frozen.
-    pub(super) async fn pass(&mut self) {
-        if !self.nodes.iter().any(super::process::Node::is_frozen) {
-            return;
-        }
-        if self.rng.sometimes(300) {
-            let wait = self.rng.below_ms(400_000);
-            tokio::time::sleep(Duration::from_millis(wait)).await;
-        }
-        if self.rng.sometimes(300) {
-            self.thaw();
-        }
     }
 
     /// A process takes a client's call.
@@ -276,8 +218,9 @@ impl Schedule {
                 let late = if late { i64::try_from(self.rng.below_ms(600_000)).unwrap_or(0) } else { 0 };
                 let delay = request.body["DelaySeconds"].as_i64().unwrap_or(0) * 1_000 + late;
                 let body = request.body["MessageBody"].as_str().unwrap_or_default();
-                if self.setup.lost > 0 && self.phase == Phase::Work {
-                    self.setup.lost -= 1;
+                let lost = self.setup.lost > 0 && self.phase == Phase::Work;
+                self.setup.lost -= usize::from(lost);
+                if lost || self.faults.happens(Fault::MessageLost, 40, &mut self.rng) {
                     self.log(|| "the message is lost".into());
                 } else {
                     self.queue.send(body, now + delay);

@@ -15,6 +15,7 @@ mod client;
 mod counter;
 mod events;
 mod fault;
+mod mischief;
 mod mutant;
 mod oracle;
 mod process;

@@ -1,5 +1,7 @@
 //! The batch queue: at least once, in any order, with visibility, receive counts and a dead-letter queue.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::rng::Rng;
@@ -106,10 +108,12 @@ impl Queue {
         }
     }
 
-    /// Sends dead messages again, as an operator does; how many were sent. What cannot be read is thrown away.
-    pub fn redrive(&mut self, now: i64) -> usize {
+    /// Sends dead messages again, as an operator does; how many were sent. What cannot be read is thrown away, and what
+    /// is about `unknown` batches.
+    pub fn redrive(&mut self, now: i64, unknown: &BTreeSet<String>) -> usize {
         let dead = std::mem::take(&mut self.dead);
-        let sent: Vec<String> = dead.into_iter().map(|held| held.body).filter(|body| is_readable(body)).collect();
+        let helps = |body: &String| is_readable(body) && !unknown.iter().any(|id| body.contains(id));
+        let sent: Vec<String> = dead.into_iter().map(|held| held.body).filter(helps).collect();
         for body in &sent {
             self.send(body, now);
         }

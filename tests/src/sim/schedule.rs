@@ -1,6 +1,6 @@
 //! One schedule: what happens next is decided by the seed, again and again, until everything has ended.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use super::process::{BEGIN_MS, Finished, Node, since};
 use super::queue::Queue;
 use super::rng::Rng;
 use super::script::Deed;
-use super::seam::Lot;
+use super::seam::{Lot, Parked};
 use super::setup::{DELIVERY_MS, Setup};
 use super::tables::{Tables, api_key, database};
 use super::wire::{int, text};
@@ -62,6 +62,10 @@ pub(super) struct Schedule {
     /// Minutes that the rule has told.
     pub minute: i64,
     pub keys: Vec<String>,
+    /// Commits that are to be repeated, and when.
+    pub replays: Vec<(i64, Parked)>,
+    /// Ids of batches that nobody can read.
+    pub unknown: BTreeSet<String>,
     pub wrong: Vec<String>,
     pub trace: Option<Vec<String>>,
 }
@@ -121,6 +125,8 @@ impl Schedule {
             phase: Phase::Begin,
             minute: 0,
             keys,
+            replays: Vec::new(),
+            unknown: BTreeSet::new(),
             wrong: Vec::new(),
             trace: traced.then(Vec::new),
         }
@@ -202,12 +208,13 @@ impl Schedule {
                 busy.gate.open();
             }
         }
+        self.replay_all().await;
         self.told.lock().unwrap_or_else(PoisonError::into_inner).calm_at = self.now();
         self.log(|| "faults stop".into());
         self.queue.revive(self.now());
         for _ in 0..40 {
             self.until_quiet(MOST_EVENTS).await;
-            if self.queue.redrive(self.now()) > 0 {
+            if self.queue.redrive(self.now(), &self.unknown) > 0 {
                 continue;
             }
             let paused = self.paused();

@@ -13,7 +13,7 @@ pub(super) enum Deed {
     Misuse(usize),
     /// Looks at it.
     Poll(usize),
-    /// Looks until it has ended, or for a few minutes.
+    /// Looks until it has ended, or for a minute and a half.
     Await(usize),
     /// Asks why it failed.
     Analyse(usize),
@@ -72,7 +72,7 @@ pub(super) fn other(rng: &mut Rng, numbers: std::ops::Range<usize>) -> Vec<Deed>
 
 /// Pauses it, and most often resumes it; what is left paused is resumed when faults stop.
 fn hold(rng: &mut Rng, number: usize, script: &mut Vec<Deed>) {
-    let most = *rng.of(&[20, 2_000, 200_000]);
+    let most = *rng.of(&[20, 300, 90_000]);
     script.extend([Deed::Pause(number), Deed::Wait(rng.below_ms(most))]);
     if rng.sometimes(300) {
         script.push(Deed::Poll(number));

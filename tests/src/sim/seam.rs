@@ -31,6 +31,11 @@ impl Parked {
         self.reply.as_ref().is_some_and(|reply| !reply.is_closed())
     }
 
+    /// The same call, for whose answer nobody waits.
+    pub fn ghost(&self) -> Self {
+        Self { node: self.node, request: self.request.clone(), at: self.at, reply: None }
+    }
+
     pub fn answer(&mut self, answer: Reply) {
         if let Some(reply) = self.reply.take() {
             // Nobody waits any more: the answer is lost.

@@ -88,7 +88,7 @@ fn limits(rng: &mut Rng, faults: &mut Faults) -> Limits {
     }
     faults.count(Fault::TinyLimits);
     Limits {
-        actions: *rng.of(&[6, 9, 14, 100]),
+        actions: *rng.of(&[4, 6, 9, 14, 100]),
         bytes: *rng.of(&[300, 3_500_000]),
         chunk_operations: 1 + rng.below(3),
         inline_results: *rng.of(&[24, 200, 8_192]),

@@ -58,6 +58,10 @@ impl Tables {
         }
     }
 
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
     /// The item as it stands.
     pub fn item(&self, key: &ItemKey) -> Option<&Value> {
         self.items.get(key)?.last()?.1.as_ref()
