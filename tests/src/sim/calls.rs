@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::Crash;
 use super::fault::Fault;
+use super::mischief::TOKEN_MS;
 use super::mutant::Mutant;
 use super::oracle::batch_key;
 use super::schedule::{Phase, Schedule};
@@ -117,7 +118,11 @@ impl Schedule {
 
     /// The call is carried out once more, some time.
     fn later(&mut self, parked: &Parked) {
-        self.lot.calls().push(parked.ghost());
+        if self.faults.happens(Fault::Late, 400, &mut self.rng) {
+            self.repeat_after(0, parked);
+        } else {
+            self.lot.calls().push(parked.ghost());
+        }
     }
 
     /// Carries a call out.
@@ -138,7 +143,7 @@ impl Schedule {
         };
         let commits = parked.reply.is_some() && request.operation == "TransactWriteItems" && reply.is_ok();
         if commits && self.faults.happens(Fault::TokenForgotten, 30, &mut self.rng) {
-            self.repeat_later(parked);
+            self.repeat_after(TOKEN_MS, parked);
         }
         self.log(|| {
             let how = fault.map(|fault| format!(" ({})", fault.name())).unwrap_or_default();

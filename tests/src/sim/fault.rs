@@ -34,6 +34,7 @@ faults! {
     ReplyHangs = "reply never comes",
     RequestLost = "request lost",
     Ghost = "request carried out after it was given up",
+    Late = "request carried out minutes later",
     Duplicate = "request carried out twice",
     Conflict = "transaction conflict on some items",
     InProgress = "transaction in progress",

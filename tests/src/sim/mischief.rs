@@ -12,9 +12,10 @@ use super::seam::Parked;
 use super::workload::TENANTS;
 use crate::seam::dispatch;
 
-/// How long the store remembers a commit's token, and how much later a repetition comes at most, in milliseconds.
-const TOKEN_MS: i64 = 600_000;
-const LATER_MS: u64 = 600_000;
+/// How long the store remembers a commit's token, in milliseconds.
+pub(super) const TOKEN_MS: i64 = 600_000;
+/// How late what is late arrives at most, in milliseconds.
+const LATER_MS: u64 = 400_000;
 
 impl Schedule {
     /// Faults that do not wait for a call.
@@ -23,7 +24,7 @@ impl Schedule {
             return;
         }
         let now = self.now();
-        if self.faults.happens(Fault::Frozen, 4, &mut self.rng) {
+        if self.faults.happens(Fault::Frozen, 6, &mut self.rng) {
             let busy: Vec<usize> = (0..self.nodes.len()).filter(|place| self.nodes[*place].busy.is_some()).collect();
             if !busy.is_empty() {
                 let node = *self.rng.of(&busy);
@@ -117,9 +118,9 @@ impl Schedule {
         self.unknown.insert(id);
     }
 
-    /// A commit that was carried out is to be repeated when the store has forgotten its token.
-    pub(super) fn repeat_later(&mut self, parked: &Parked) {
-        let due = self.now() + TOKEN_MS + i64::try_from(self.rng.below_ms(LATER_MS)).unwrap_or(0);
+    /// A call is to be carried out once more, so much later at least.
+    pub(super) fn repeat_after(&mut self, wait: i64, parked: &Parked) {
+        let due = self.now() + wait + i64::try_from(self.rng.below_ms(LATER_MS)).unwrap_or(0);
         self.replays.push((due, parked.ghost()));
     }
 

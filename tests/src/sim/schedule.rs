@@ -85,6 +85,8 @@ pub(super) enum Phase {
 const EVENTS: usize = 2_000;
 /// Events after which a schedule that has not ended never will.
 const MOST_EVENTS: usize = 40_000;
+/// Looks of the sweep after which what has not ended never will: a batch that is paused for a day takes some thirty.
+const MOST_LOOKS: usize = 300;
 /// The longest wait for something to happen, in milliseconds: what needs no call is noticed then.
 const IDLE_MS: i64 = 2_000;
 
@@ -212,7 +214,7 @@ impl Schedule {
         self.told.lock().unwrap_or_else(PoisonError::into_inner).calm_at = self.now();
         self.log(|| "faults stop".into());
         self.queue.revive(self.now());
-        for _ in 0..40 {
+        for _ in 0..MOST_LOOKS {
             self.until_quiet(MOST_EVENTS).await;
             if self.queue.redrive(self.now(), &self.unknown) > 0 {
                 continue;

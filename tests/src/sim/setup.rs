@@ -42,7 +42,12 @@ pub(super) const DELIVERY_MS: i64 = 60_000;
 impl Setup {
     pub fn random(rng: &mut Rng) -> Self {
         let mut faults = Faults::new(rng);
-        let limits = limits(rng, &mut faults);
+        let mut limits = limits(rng, &mut faults);
+        // Some schedules are all about wide commits that meet each other.
+        let wide = rng.sometimes(180);
+        if wide {
+            (limits.actions, limits.wide_actions) = (*rng.of(&[3, 4, 6]), Limits::default().wide_actions);
+        }
         let count = 2 + rng.below(4);
         let mut skews = Vec::new();
         for _ in 0..count {
@@ -55,7 +60,10 @@ impl Setup {
         for _ in 0..clients {
             let from = batches.len();
             let until = from + 1 + rng.below(3);
-            batches.extend((from..until).map(|number| workload::batch(rng, number)));
+            for number in from..until {
+                let wide = wide && rng.sometimes(800);
+                batches.push(workload::batch(rng, number, wide));
+            }
             scripts.push(script::own(rng, from..until));
         }
         if rng.sometimes(350) {
@@ -64,7 +72,7 @@ impl Setup {
         // A process with little time hands on what it does not get done.
         let delivery_ms = if rng.sometimes(120) { *rng.of(&[5_100, 5_600, 7_000]) } else { DELIVERY_MS };
         let pace = *rng.of(&[1, 1, 4, 30, 250]);
-        let (buries, resumes) = (rng.sometimes(600), rng.sometimes(700));
+        let (buries, resumes) = (rng.sometimes(600), rng.sometimes(850));
         Self {
             limits,
             skews,

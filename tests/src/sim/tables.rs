@@ -10,14 +10,13 @@ use dynoxide::actions::describe_table::DescribeTableRequest;
 use serde_json::{Value, json};
 
 use super::client::SUBJECT;
+use super::mischief::TOKEN_MS;
 use super::mutant::Mutant;
 use super::process::BEGIN_MS;
 use super::rng::{Rng, entropy};
 use super::wire::{Reply, Request, actions, text};
 use crate::seam::dispatch;
 
-/// How long `DynamoDB` remembers a client's token.
-const TOKEN_MS: i64 = 600_000;
 /// Bytes of the items of one transaction.
 const TRANSACTION_BYTES: usize = 4_000_000;
 

@@ -197,10 +197,10 @@ pub(super) fn beginning(tenant: usize) -> Batch {
     Batch { tenant, ops, atomic: true, going_on: false, prefer: None, timeout: None, key: Some("first".into()) }
 }
 
-/// The batch of that number.
-pub(super) fn batch(rng: &mut Rng, number: usize) -> Batch {
+/// The batch of that number. A `wide` one is all or nothing, and touches many rows.
+pub(super) fn batch(rng: &mut Rng, number: usize, wide: bool) -> Batch {
     let most = if rng.sometimes(300) { 7 } else { 4 };
-    let count = 1 + rng.below(most);
+    let count = 1 + rng.below(most) + usize::from(wide);
     let mut ops: Vec<Op> = Vec::new();
     let reads = rng.sometimes(100);
     for place in 0..count {
@@ -214,7 +214,7 @@ pub(super) fn batch(rng: &mut Rng, number: usize) -> Batch {
     Batch {
         tenant: usize::from(rng.sometimes(250)),
         ops,
-        atomic: rng.sometimes(550),
+        atomic: wide || rng.sometimes(550),
         going_on: rng.sometimes(400),
         prefer: match rng.below(20) {
             0..10 => Some(Prefer::Async),
