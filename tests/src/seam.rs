@@ -5,6 +5,7 @@ mod trouble;
 
 pub use trouble::{Counts, Trouble};
 
+use std::borrow::Borrow;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -294,9 +295,10 @@ fn units(consumed: &Value) -> f64 {
 }
 
 /// Hands a request of the wire to the database.
-pub fn dispatch(database: &Database, operation: &str, body: Value) -> Result<Value, DynoxideError> {
-    fn read<T: DeserializeOwned>(body: Value) -> Result<T, DynoxideError> {
-        serde_json::from_value(body).map_err(|error| DynoxideError::ValidationException(error.to_string()))
+pub fn dispatch(database: &Database, operation: &str, body: impl Borrow<Value>) -> Result<Value, DynoxideError> {
+    let body = body.borrow();
+    fn read<T: DeserializeOwned>(body: &Value) -> Result<T, DynoxideError> {
+        T::deserialize(body).map_err(|error| DynoxideError::ValidationException(error.to_string()))
     }
     fn told<T: Serialize>(answer: T) -> Result<Value, DynoxideError> {
         serde_json::to_value(answer).map_err(|error| DynoxideError::InternalServerError(error.to_string()))
