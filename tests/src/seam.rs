@@ -296,13 +296,13 @@ fn units(consumed: &Value) -> f64 {
 
 /// Hands a request of the wire to the database.
 pub fn dispatch(database: &Database, operation: &str, body: impl Borrow<Value>) -> Result<Value, DynoxideError> {
-    let body = body.borrow();
     fn read<T: DeserializeOwned>(body: &Value) -> Result<T, DynoxideError> {
         T::deserialize(body).map_err(|error| DynoxideError::ValidationException(error.to_string()))
     }
     fn told<T: Serialize>(answer: T) -> Result<Value, DynoxideError> {
         serde_json::to_value(answer).map_err(|error| DynoxideError::InternalServerError(error.to_string()))
     }
+    let body = body.borrow();
     match operation {
         "PutItem" => told(database.put_item(read(body)?)?),
         "GetItem" => told(database.get_item(read(body)?)?),

@@ -1,6 +1,6 @@
 //! Schedules of the simulator: none breaks an invariant, and each deliberate bug does.
 
-use batch_tests::sim::{Counters, Fault, Mutant, run};
+use batch_tests::sim::{Counters, Crash, Fault, Mutant, run, run_scenario, scenario_seed, scenarios};
 
 /// Schedules of one run of this test; `simulate` runs as many as it is told.
 const SCHEDULES: u64 = 150;
@@ -57,5 +57,29 @@ fn one_seed_is_one_schedule() {
         let (first, again) = (run(seed, None, true).trace, run(seed, None, true).trace);
         let differs = first.iter().zip(&again).find(|(one, other)| one != other);
         assert!(first.len() == again.len() && differs.is_none(), "seed {seed}: {differs:?}");
+    }
+}
+
+#[test]
+fn each_scenario_shows_what_it_is_about() {
+    for (place, name) in scenarios().into_iter().enumerate() {
+        let seed = scenario_seed(place).unwrap_or_else(|| panic!("{name} never shows what it is about"));
+        let report = run_scenario(place, seed, None, false);
+        assert!(report.wrong.is_empty(), "{name}: {:#?}", report.wrong);
+    }
+}
+
+/// `simulate --crash-sweep` does this with all of them.
+#[test]
+fn a_crash_at_any_call_breaks_no_invariant() {
+    for wanted in ["atomic", "chunks", "wide", "a wide one is cancelled", "retried"] {
+        let place = scenarios().into_iter().position(|name| name == wanted).expect("a scenario of that name");
+        let seed = scenario_seed(place).expect("a seed that shows it");
+        for call in 1..=run_scenario(place, seed, None, false).calls {
+            for crash in [Crash::Before(call), Crash::After(call)] {
+                let report = run_scenario(place, seed, Some(crash), false);
+                assert!(report.wrong.is_empty(), "{wanted}, {crash:?}: {:#?}", report.wrong);
+            }
+        }
     }
 }

@@ -115,7 +115,7 @@ impl Client {
 
     /// All results of one status, page after page, of a batch that has ended.
     pub(super) async fn results(&mut self, number: usize) {
-        let Some(known) = self.known(number).filter(|known| known.has_ended()) else { return };
+        let Some(known) = self.known(number).filter(Known::has_ended) else { return };
         let status = *self.rng.of(&[None, Some("completed"), Some("failed"), Some("skipped"), Some("pending")]);
         let mut query = vec![("limit".to_owned(), (1 + self.rng.below(3)).to_string())];
         query.extend(status.map(|status| ("status".to_owned(), status.to_owned())));

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::process::since;
 use super::rng::Rng;
 use super::script::Deed;
-use super::workload::{Batch, TENANTS};
+use super::workload::{Batch, Prefer, TENANTS};
 use crate::Answer;
 
 /// The gateway cuts a call here.
@@ -218,7 +218,7 @@ impl Client {
     fn request(batch: &Batch, body: Value) -> Sent {
         Sent {
             key: batch.key.clone(),
-            prefer: batch.prefer.map(|prefer| prefer.header()),
+            prefer: batch.prefer.map(Prefer::header),
             body: Some(body),
             ..Sent::new("POST", "/batch".to_owned())
         }

@@ -16,13 +16,12 @@ impl Counted {
     pub fn outgoing(&mut self, node: usize, request: &Request, tables: &Tables) -> Request {
         let item = &request.body["Item"];
         let (pk, sk) = (text(item, "pk", "S"), text(item, "sk", "S"));
-        if let Some(nonce) = sk.strip_prefix("REDO#").and_then(|rest| rest.split('#').next()) {
-            if !self.0.iter().any(|(_, known, _)| known == nonce) {
-                let state = tables.item(&batch_key(pk, "A#STATE"));
-                let revision = state.and_then(|state| int(state, "rev")).unwrap_or(0);
-                let batch = pk.rsplit('_').next().unwrap_or_default();
-                self.0.push((node, nonce.to_owned(), format!("{batch}-{revision}")));
-            }
+        let named = sk.strip_prefix("REDO#").and_then(|rest| rest.split('#').next());
+        if let Some(nonce) = named.filter(|nonce| !self.0.iter().any(|(_, known, _)| known == nonce)) {
+            let state = tables.item(&batch_key(pk, "A#STATE"));
+            let revision = state.and_then(|state| int(state, "rev")).unwrap_or(0);
+            let batch = pk.rsplit('_').next().unwrap_or_default();
+            self.0.push((node, nonce.to_owned(), format!("{batch}-{revision}")));
         }
         let mut body = request.body.to_string();
         for (_, nonce, name) in &self.0 {

@@ -54,7 +54,9 @@ impl Queue {
         let is_dead = |held: &Held| held.visible_at <= now && held.receives >= MAX_RECEIVES;
         let (dead, alive) = std::mem::take(&mut self.messages).into_iter().partition::<Vec<Held>, _>(is_dead);
         self.messages = alive;
-        dead.into_iter().for_each(|held| self.bury(held, now));
+        for held in dead {
+            self.bury(held, now);
+        }
         take(&mut self.messages, now, most, shuffled)
     }
 

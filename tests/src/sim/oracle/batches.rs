@@ -11,6 +11,7 @@ use super::accepted::{Accepted, outcomes};
 use super::{cursor, cut, is_terminal};
 use crate::sim::tables::Tables;
 use crate::sim::wire::{int, text};
+use crate::sim::workload::Op;
 
 pub(super) fn check(tables: &Tables, batches: &[Accepted<'_>], wrong: &mut Vec<String>) {
     for batch in batches {
@@ -159,7 +160,7 @@ fn line(batches: &[Accepted<'_>], batch: &Accepted<'_>, wrong: &mut Vec<String>)
         _ => None,
     };
     let ops: Vec<usize> = parent.ops.iter().copied().filter(|op| done(op).is_none()).collect();
-    let referred = ops.iter().filter_map(|op| batch.sent.ops.get(*op)).flat_map(|op| op.refers());
+    let referred = ops.iter().filter_map(|op| batch.sent.ops.get(*op)).flat_map(Op::refers);
     let given: BTreeMap<usize, Value> =
         referred.filter_map(|op| Some((op, done(&op).or_else(|| parent.given.get(&op))?.clone()))).collect();
     if batch.ops != ops || batch.given != given {

@@ -97,7 +97,7 @@ fn analysis(batch: &Accepted<'_>, told: &Value) -> bool {
         let causes = told["causedBy"].as_array().into_iter().flatten();
         causes.filter_map(|id| number(id.as_str()?)).collect()
     };
-    let caused = |told: &Value| {
+    let is_caused = |told: &Value| {
         let causes = causes(told);
         let alone = matches!(told["reason"].as_str(), Some("Cancelled" | "Deadline exceeded"));
         causes.is_empty() == alone && causes.iter().all(|cause| failed.contains(cause))
@@ -107,7 +107,7 @@ fn analysis(batch: &Accepted<'_>, told: &Value) -> bool {
     let retry = batch.attempt < MAX_RETRY_ATTEMPTS && !(failed.is_empty() && skipped.is_empty());
     numbers(failures, "operationId") == failed
         && numbers(impacted, "operationId") == skipped
-        && impacted.as_array().into_iter().flatten().all(caused)
+        && impacted.as_array().into_iter().flatten().all(is_caused)
         && told["retry"].is_object() == retry
         && reasons.into_iter().all(|(op, reason)| match batch.outcome(op) {
             Some(Outcome::Failed { failure }) => failure.code.as_str() == reason,
