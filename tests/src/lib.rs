@@ -11,6 +11,7 @@
 
 pub mod seam;
 pub mod sim;
+pub mod soak;
 mod world;
 
 pub use world::{Answer, World, caller, config, fixed_clock};

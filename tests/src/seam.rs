@@ -1,7 +1,13 @@
 //! The SDK's HTTP client, replaced: every request is recorded, may be spoiled, and is answered by the database.
 
+mod reply;
+mod trouble;
+
+pub use trouble::{Counts, Trouble};
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
@@ -9,16 +15,20 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use aws_smithy_types::body::SdkBody;
 use dynoxide::Database;
 use dynoxide::errors::DynoxideError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use reply::{cancelled, echo, error, raw, response, split};
+use trouble::Hit;
+
 /// One call of AWS.
 #[derive(Debug, Clone)]
 pub struct Call {
+    /// When it was sent.
+    pub at: tokio::time::Instant,
     /// `PutItem`, `SendMessage`, ...
     pub operation: String,
     /// What was sent.
@@ -44,8 +54,16 @@ pub enum Fault {
     Broken,
     /// An answer that cannot be read, and repeats the request.
     Garbled,
+    /// It is done, and answered so much later.
+    SlowReply(Duration),
+    /// It never arrives, and the connection stays open.
+    Hang,
     /// A transaction is cancelled: these items, by place in the request, are in another one.
     Conflict(Vec<usize>),
+    /// A transaction is cancelled for this reason at these places.
+    Cancelled(&'static str, Vec<usize>),
+    /// The store has forgotten the token it came with, as it does after ten minutes.
+    TokenForgotten,
     /// A `BatchGetItem` answers for so many keys, and hands back the others unprocessed.
     Unprocessed(usize),
     /// Something else happens first.
@@ -68,6 +86,9 @@ impl std::fmt::Debug for Hook {
 struct Inner {
     calls: Vec<Call>,
     planned: VecDeque<(String, Fault)>,
+    /// By a text in the body.
+    standing: Vec<(String, Fault)>,
+    trouble: Option<Trouble>,
     queue: Vec<String>,
 }
 
@@ -119,9 +140,26 @@ impl Seam {
         self.inner().planned.push_back((operation.to_owned(), fault));
     }
 
+    /// Every call whose body holds `text` suffers `fault`, until the faults are cleared.
+    pub fn plan_wherever(&self, text: &str, fault: Fault) {
+        self.inner().standing.push((text.to_owned(), fault));
+    }
+
+    /// From now on calls take time and suffer faults at random; they are counted, no longer kept.
+    pub fn trouble(&self, trouble: Trouble) {
+        self.inner().trouble = Some(trouble);
+    }
+
+    /// Ends the random faults; what there was of them.
+    pub fn calm(&self) -> Option<Trouble> {
+        self.inner().trouble.take()
+    }
+
     /// Forgets the faults that have not happened.
     pub fn clear(&self) {
-        self.inner().planned.clear();
+        let mut inner = self.inner();
+        inner.planned.clear();
+        inner.standing.clear();
     }
 
     /// Whether every planned fault has happened.
@@ -129,47 +167,52 @@ impl Seam {
         self.inner().planned.is_empty()
     }
 
-    /// How long the next call of `operation` takes, if that is planned.
-    fn slow(&self, operation: &str) -> Option<u64> {
+    /// What happens to a call: what was planned for it, else what chance has for it.
+    fn hit(&self, operation: &str, body: &Value) -> Hit {
         let mut inner = self.inner();
-        let place = inner.planned.iter().position(|(wanted, _)| wanted == operation)?;
-        let (_, Fault::Slow(wait)) = inner.planned.get(place)? else { return None };
-        let wait = *wait;
-        inner.planned.remove(place);
-        Some(wait)
-    }
-
-    fn planned(&self, operation: &str) -> Option<Fault> {
-        let mut inner = self.inner();
-        let place = inner.planned.iter().position(|(wanted, _)| wanted == operation)?;
-        inner.planned.remove(place).map(|(_, fault)| fault)
-    }
-
-    fn answer(&self, request: &HttpRequest) -> Result<HttpResponse, ConnectorError> {
-        let target = request.headers().get("x-amz-target").unwrap_or_default().to_owned();
-        let operation = target.split('.').next_back().unwrap_or_default().to_owned();
-        let mut body: Value =
-            request.body().bytes().and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default();
-        let call = Call { operation: operation.clone(), body: body.clone(), write_units: 0.0, read_units: 0.0 };
-        let place = {
-            let mut inner = self.inner();
-            inner.calls.push(call);
-            inner.calls.len() - 1
+        if let Some(trouble) = &mut inner.trouble {
+            return trouble.hit(operation, body);
+        }
+        let place = inner.planned.iter().position(|(wanted, _)| wanted == operation);
+        let planned = place.and_then(|place| inner.planned.remove(place)).map(|(_, fault)| fault);
+        let standing = || {
+            let text = if inner.standing.is_empty() { String::new() } else { body.to_string() };
+            inner.standing.iter().find(|(part, _)| text.contains(part.as_str())).map(|(_, fault)| fault.clone())
         };
+        let fault = planned.or_else(standing);
+        let (before, after) = match &fault {
+            Some(Fault::Slow(ms)) => (Duration::from_millis(*ms), Duration::ZERO),
+            Some(Fault::SlowReply(late)) => (Duration::ZERO, *late),
+            _ => (Duration::ZERO, Duration::ZERO),
+        };
+        Hit { fault, before, after }
+    }
+
+    /// Keeps the call, and says where.
+    fn keep(&self, operation: &str, body: &Value) -> usize {
+        let mut inner = self.inner();
+        if inner.trouble.is_none() {
+            let (operation, body, at) = (operation.to_owned(), body.clone(), tokio::time::Instant::now());
+            inner.calls.push(Call { at, operation, body, write_units: 0.0, read_units: 0.0 });
+        }
+        inner.calls.len().saturating_sub(1)
+    }
+
+    fn answer(&self, operation: &str, mut body: Value, fault: Option<Fault>, place: usize) -> Answered {
         let lost = || ConnectorError::io("the connection was reset".into());
         let (mut reply_lost, mut left) = (false, Value::Null);
-        match self.planned(&operation) {
-            None => {}
+        match fault {
+            None | Some(Fault::Slow(_) | Fault::SlowReply(_) | Fault::Hang) => {}
+            // Answered before, with the request at hand.
+            Some(Fault::Echo(..) | Fault::Broken | Fault::Garbled) => return Err(lost()),
             Some(Fault::RequestLost) => return Err(lost()),
             Some(Fault::ReplyLost) => reply_lost = true,
             Some(Fault::Error(status, kind)) => return Ok(error(status, kind, "injected")),
-            Some(Fault::Echo(status, kind)) => return Ok(error(status, kind, &echo(request))),
-            Some(Fault::Broken) => return Err(ConnectorError::io(echo(request).into())),
-            Some(Fault::Garbled) => return Ok(raw(200, format!("{{\"echo\":\"{}", echo(request)))),
-            Some(Fault::Conflict(places)) => return Ok(conflict(&body, &places)),
+            Some(Fault::Conflict(places)) => return Ok(cancelled(&body, "TransactionConflict", &places)),
+            Some(Fault::Cancelled(reason, places)) => return Ok(cancelled(&body, reason, &places)),
+            Some(Fault::TokenForgotten) => body["ClientRequestToken"] = "forgotten".into(),
             Some(Fault::Unprocessed(most)) => left = split(&mut body, most),
             Some(Fault::Before(Hook(hook))) => hook(&self.database),
-            Some(Fault::Slow(_)) => {}
         }
         if operation == "ChangeMessageVisibility" {
             return Ok(response(200, &json!({})));
@@ -181,7 +224,7 @@ impl Seam {
         if let Value::Object(body) = &mut body {
             body.insert("ReturnConsumedCapacity".into(), "TOTAL".into());
         }
-        let answer = match dispatch(&self.database, &operation, body) {
+        let answer = match dispatch(&self.database, operation, body) {
             Ok(mut answer) => {
                 if !left.is_null() {
                     answer["UnprocessedKeys"] = left;
@@ -189,7 +232,7 @@ impl Seam {
                 let units = units(&answer["ConsumedCapacity"]);
                 let mut inner = self.inner();
                 if let Some(call) = inner.calls.get_mut(place) {
-                    let writes = matches!(operation.as_str(), "PutItem" | "UpdateItem" | "TransactWriteItems");
+                    let writes = matches!(operation, "PutItem" | "UpdateItem" | "TransactWriteItems");
                     if writes { call.write_units = units } else { call.read_units = units }
                 }
                 response(200, &answer)
@@ -203,16 +246,39 @@ impl Seam {
     }
 }
 
+/// What the SDK is given.
+type Answered = Result<HttpResponse, ConnectorError>;
+
 impl HttpConnector for Seam {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let target = request.headers().get("x-amz-target").unwrap_or_default();
-        let Some(wait) = self.slow(target.split('.').next_back().unwrap_or_default()) else {
-            return HttpConnectorFuture::ready(self.answer(&request));
-        };
+        let operation = target.split('.').next_back().unwrap_or_default().to_owned();
+        let body: Value =
+            request.body().bytes().and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default();
+        let place = self.keep(&operation, &body);
+        let Hit { fault, before, after } = self.hit(&operation, &body);
+        match fault {
+            Some(Fault::Echo(status, kind)) => {
+                return HttpConnectorFuture::ready(Ok(error(status, kind, &echo(&request))));
+            }
+            Some(Fault::Broken) => return HttpConnectorFuture::ready(Err(ConnectorError::io(echo(&request).into()))),
+            Some(Fault::Garbled) => {
+                return HttpConnectorFuture::ready(Ok(raw(200, format!("{{\"echo\":\"{}", echo(&request)))));
+            }
+            _ => {}
+        }
+        if before.is_zero() && after.is_zero() && !matches!(fault, Some(Fault::Hang)) {
+            return HttpConnectorFuture::ready(self.answer(&operation, body, fault, place));
+        }
         let seam = self.clone();
         HttpConnectorFuture::new(async move {
-            tokio::time::sleep(std::time::Duration::from_millis(wait)).await;
-            seam.answer(&request)
+            if matches!(fault, Some(Fault::Hang)) {
+                std::future::pending::<()>().await;
+            }
+            tokio::time::sleep(before).await;
+            let answer = seam.answer(&operation, body, fault, place);
+            tokio::time::sleep(after).await;
+            answer
         })
     }
 }
@@ -228,50 +294,6 @@ fn units(consumed: &Value) -> f64 {
         Value::Array(tables) => tables.iter().map(units).sum(),
         one => one["CapacityUnits"].as_f64().unwrap_or(0.0),
     }
-}
-
-fn response(status: u16, body: &Value) -> HttpResponse {
-    raw(status, body.to_string())
-}
-
-fn raw(status: u16, body: String) -> HttpResponse {
-    let mut response = HttpResponse::new(
-        status.try_into().unwrap_or_else(|_| 500.try_into().expect("500 is a status")),
-        SdkBody::from(body),
-    );
-    response.headers_mut().insert("content-type", "application/x-amz-json-1.0");
-    response
-}
-
-/// Takes all but the first `most` keys out of a `BatchGetItem`; what is taken out, as the answer tells it.
-fn split(body: &mut Value, most: usize) -> Value {
-    let mut left = body["RequestItems"].clone();
-    for (table, wanted) in body["RequestItems"].as_object_mut().into_iter().flatten() {
-        let keys = wanted["Keys"].as_array().cloned().unwrap_or_default();
-        wanted["Keys"] = keys.iter().take(most).cloned().collect();
-        left[table.as_str()]["Keys"] = keys.into_iter().skip(most).collect();
-    }
-    left
-}
-
-fn error(status: u16, kind: &str, message: &str) -> HttpResponse {
-    response(status, &json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{kind}"), "message": message }))
-}
-
-/// All that was sent, headers with credentials and signature included.
-fn echo(request: &HttpRequest) -> String {
-    let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
-    let headers: Vec<String> = request.headers().iter().map(|(name, value)| format!("{name}: {value}")).collect();
-    format!("{} {}", headers.join("; "), body)
-}
-
-fn conflict(body: &Value, places: &[usize]) -> HttpResponse {
-    let count = body["TransactItems"].as_array().map_or(0, Vec::len);
-    let reasons: Vec<Value> = (0..count)
-        .map(|place| json!({ "Code": if places.contains(&place) { "TransactionConflict" } else { "None" } }))
-        .collect();
-    let kind = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException";
-    response(400, &json!({ "__type": kind, "Message": "Transaction cancelled", "CancellationReasons": reasons }))
 }
 
 /// Hands a request of the wire to the database.

@@ -67,6 +67,11 @@ impl From<Response> for Answer {
 
 /// An API key for `subject` of `tenant`, stored in the service.
 pub async fn caller(app: &App, tenant: &str, subject: &str, roles: &[&str]) -> String {
+    caller_with(app, (tenant, subject), roles, &json!({})).await
+}
+
+/// The same with claims.
+async fn caller_with(app: &App, (tenant, subject): (&str, &str), roles: &[&str], claims: &Value) -> String {
     let key = ApiKey::generate(&app.entropy().bytes());
     let record = ApiKeyRecord {
         id: key.id().clone(),
@@ -74,7 +79,7 @@ pub async fn caller(app: &App, tenant: &str, subject: &str, roles: &[&str]) -> S
         tenant: tenant.try_into().expect("a tenant"),
         subject: subject.try_into().expect("a subject"),
         roles: roles.iter().map(|role| (*role).to_owned()).collect(),
-        claims: serde_json::Map::new(),
+        claims: claims.as_object().cloned().unwrap_or_default(),
         created_at: app.clock().now(),
         expires_at: None,
     };
@@ -131,7 +136,12 @@ impl World {
 
     /// With another model or other limits.
     pub async fn with(model: Model, limits: Limits) -> Self {
-        Self::of(config(), model, limits, None).await
+        Self::seeded(model, limits, 1).await
+    }
+
+    /// The same, with all chance from `seed`.
+    pub async fn seeded(model: Model, limits: Limits, seed: u64) -> Self {
+        Self::assembled(config(), model, (limits, seed), None).await
     }
 
     /// With the shipped model, where a caller may send so many batches in a minute; the others allow as many as there
@@ -144,8 +154,12 @@ impl World {
 
     /// With other settings, and keys of the issuer from `jwks`.
     pub async fn of(config: Config, model: Model, limits: Limits, jwks: Option<Fetch>) -> Self {
+        Self::assembled(config, model, (limits, 1), jwks).await
+    }
+
+    async fn assembled(config: Config, model: Model, (limits, seed): (Limits, u64), jwks: Option<Fetch>) -> Self {
         let seam = Seam::new(batch_local::database_in_memory().expect("an empty database"));
-        let parts = Parts { http: Some(seam.client()), jwks, clock: fixed_clock(), entropy: chance(1), limits };
+        let parts = Parts { http: Some(seam.client()), jwks, clock: fixed_clock(), entropy: chance(seed), limits };
         let app = App::assemble(config, model, parts).expect("the app starts");
         let key = caller(&app, "t1", "alice", &[]).await;
         let world = Self { app, seam, key };
@@ -158,6 +172,17 @@ impl World {
     /// An API key's text for another caller.
     pub async fn key(&self, tenant: &str, subject: &str, roles: &[&str]) -> String {
         caller(&self.app, tenant, subject, roles).await
+    }
+
+    /// An API key's text for a caller of the world's own tenant with claims.
+    pub async fn key_with(&self, subject: &str, roles: &[&str], claims: &Value) -> String {
+        caller_with(&self.app, ("t1", subject), roles, claims).await
+    }
+
+    /// POSTs JSON as the caller with this API key.
+    pub async fn post_as(&self, key: &str, path: &str, body: &Value) -> Answer {
+        let headers = [("content-type", "application/json"), ("x-api-key", key)];
+        self.send("POST", path, &headers, body.to_string().as_bytes()).await
     }
 
     /// Sends any request.

@@ -60,7 +60,7 @@ fn pure_modules_know_no_sdk_no_runtime_and_no_http() {
 
 #[test]
 fn evaluation_is_pure() {
-    for file in ["action", "change", "chunk", "create", "evaluate", "read", "resolve", "view"] {
+    for file in ["action", "change", "chunk", "create", "evaluate", "read", "resolve", "turn", "view"] {
         let text =
             fs::read_to_string(root().join(format!("crates/core/src/engine/{file}.rs"))).expect("a file of the engine");
         for word in ["async", "Store", "Clock", "Entropy", "tokio"] {

@@ -142,3 +142,30 @@ fn the_shipped_pages_speak_of_the_product_alone() {
         }
     }
 }
+
+/// Every Rust file of the repository's tests.
+fn sources(folder: &Path, found: &mut String) {
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push_str(&fs::read_to_string(&path).expect("a source"));
+        }
+    }
+}
+
+#[test]
+fn every_test_that_a_guarantee_names_is_there() {
+    let mut code = String::new();
+    for folder in ["tests/tests", "crates/local/tests", "crates/core/src"] {
+        sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder), &mut code);
+    }
+    let text = page("docs/GUARANTEES.md");
+    // A name of three words or more is a test's.
+    let named: Vec<&str> = text.split('`').skip(1).step_by(2).filter(|name| name.matches('_').count() >= 3).collect();
+    assert!(named.len() >= 20, "{named:?}");
+    for name in named {
+        assert!(code.contains(&format!("fn {name}(")), "there is no test {name}");
+    }
+}

@@ -170,8 +170,10 @@ async fn look_after(
     }
     if last {
         let every = watched.every_ms.map_or(FIRST_WATCH_MS, |every| (every * 2).min(MOST_WATCH_MS));
-        let due = time.plus_ms(every);
-        let due = paused_until.map_or(due, |until| due.min(until.max(time)));
+        // An event that is worked on late must not name a minute whose looks are over.
+        let from = time.max(app.clock().now());
+        let due = from.plus_ms(every);
+        let due = paused_until.map_or(due, |until| due.min(until.max(from)));
         store.watch(&keys, &watched.id, (due, every)).await?;
     }
     Ok(())

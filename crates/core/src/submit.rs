@@ -9,10 +9,13 @@ use crate::execute::execute;
 use crate::json::{canonical, sha256_hex};
 use crate::limits::{INLINE_BUDGET_MS, REMAINS_MS, REPLAY_RESEND_MS, RETENTION_MS};
 use crate::operation::{Code, Draft, Operation, Problem};
-use crate::plan::{Footprint, Plan, check};
+use crate::plan::{Footprint, Plan, Verdict, check, verdict};
 use crate::queue::Message;
 use crate::rate::{Exceeded, Standing};
 use crate::store::{Accepted, Contents, Fault, TenantKey};
+
+/// How long a call whose run has failed looks for where the batch stands, milliseconds.
+const STANDING_MS: i64 = 2_000;
 
 /// How the client wants to be answered.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -126,6 +129,23 @@ pub fn problems(app: &App, request: &Request) -> Vec<Problem> {
         }));
     }
     problems
+}
+
+/// What is certain of each operation's permission, and those that are denied as problems of the request. Only a look
+/// treats them so: in a batch that runs, each fails by itself.
+pub fn permissions(app: &App, caller: &Caller, request: &Request) -> (Vec<Option<Verdict>>, Vec<Problem>) {
+    let verdicts: Vec<Option<Verdict>> =
+        request.drafts.iter().map(|draft| verdict(app.model(), caller, draft)).collect();
+    let denied =
+        request.drafts.iter().zip(&verdicts).enumerate().filter_map(|(index, (draft, verdict))| match verdict {
+            Some(Verdict::Denied(failure)) => {
+                let pointer = failure.pointer.as_deref().unwrap_or_default();
+                Some(draft.problem(index, pointer, failure.code, failure.message.clone()))
+            }
+            _ => None,
+        });
+    let denied = denied.collect();
+    (verdicts, denied)
 }
 
 fn order(drafts: Vec<Draft>) -> Option<Plan> {
@@ -270,11 +290,14 @@ async fn carry_on(
         ran
     } else {
         let budget = inline_budget_ms(&head.options, preference);
-        let ran = execute(app, &head, state.clone(), contents, now.plus_ms(budget)).await.unwrap_or_else(|fault| {
-            // The batch is accepted, so it will be run: by the queue, which also finds out what this attempt did.
-            tracing::error!(batch.id = %head.id, error = %fault, "inline execution failed; the queue goes on");
-            Ran { state, plan: Plan::ordered(Work::default(), Vec::new()), outcomes: Vec::new() }
-        });
+        let ran = match execute(app, &head, state, contents, now.plus_ms(budget)).await {
+            Ok(ran) => ran,
+            Err(fault) => {
+                // The batch is accepted, so it will be run: by the queue, which also finds out what this attempt did.
+                tracing::error!(batch.id = %head.id, error = %fault, "inline execution failed; the queue goes on");
+                standing(app, &head).await
+            }
+        };
         if !ran.ended() && !ran.paused() {
             enqueue(app, &head).await;
         }
@@ -282,6 +305,18 @@ async fn carry_on(
     };
     let told = Told { head, ran, replayed, standing: None };
     Ok(if told.ran.ended() { Submitted::Ended(told) } else { Submitted::Accepted(told) })
+}
+
+/// Where the batch stands after a run that failed, as far as the store tells.
+async fn standing(app: &App, head: &Head) -> Ran {
+    let store = app.store().until(app.clock().now().plus_ms(STANDING_MS));
+    let keys = TenantKey::new(head.tenant());
+    let state = store.batch(&keys, &head.id).await.ok().flatten().and_then(|(_, state)| state);
+    let contents = store.contents(&keys, head, state.as_ref()).await;
+    match contents {
+        Ok(Contents { work, outcomes }) => Ran { state, plan: Plan::ordered(work, head.order.clone()), outcomes },
+        Err(_) => Ran { state: None, plan: Plan::ordered(Work::default(), Vec::new()), outcomes: Vec::new() },
+    }
 }
 
 fn inline_budget_ms(options: &Options, preference: &Preference) -> i64 {

@@ -25,6 +25,7 @@ mod workload;
 
 pub use fault::{Counters, Fault};
 pub use mutant::Mutant;
+pub(crate) use rng::Rng;
 
 use schedule::Schedule;
 

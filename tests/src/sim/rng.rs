@@ -16,7 +16,7 @@ fn mix(mut z: u64) -> u64 {
 
 /// A generator; equal seeds give equal sequences on every machine.
 #[derive(Debug)]
-pub(super) struct Rng(u64);
+pub(crate) struct Rng(u64);
 
 impl Rng {
     pub fn new(seed: u64) -> Self {

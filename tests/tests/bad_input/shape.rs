@@ -112,10 +112,26 @@ async fn ids_and_the_fields_of_an_operation_have_their_types() {
         ));
     }
     cases.push(case("nested", one(json!({ "entity": "batch" }))).at(A, "/entity", "NESTED_BATCH", &["into this one"]));
-    for name in ["claims", "permissions"] {
-        let place = format!("/{name}");
-        cases.push(case(name, one(json!({ name: {} }))).at(A, &place, "NOT_SUPPORTED", &[name, "credential"]));
+    for wrong in [json!(null), json!([]), json!("admin"), json!(7), json!(true)] {
+        cases.push(case("claims", one(json!({ "claims": wrong }))).at(
+            A,
+            "/claims",
+            "WRONG_TYPE",
+            &["claims must be an object"],
+        ));
     }
+    for any in [json!({}), json!(null), json!({ "default": {} })] {
+        let told = &["permissions", "credential"];
+        cases.push(case("permissions", one(json!({ "permissions": any }))).at(
+            A,
+            "/permissions",
+            "NOT_SUPPORTED",
+            told,
+        ));
+    }
+    let delete =
+        json!({ "entity": "content", "action": "delete", "store_params": "-", "query_params": { "content_id": "c" } });
+    cases.push(case("removal", one(delete)).at(A, "/action", "NOT_SUPPORTED", &["content", "create, read, update"]));
     check(&Client::new().await, cases).await;
 }
 

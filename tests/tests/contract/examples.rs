@@ -241,7 +241,10 @@ fn no_field_of_a_request_is_refused_that_the_contract_has() {
     assert_eq!(names("BatchRequest"), ["operations", "options"]);
     let mut operation = names("BatchOperation");
     operation.sort();
-    assert_eq!(operation, ["action", "depends_on", "entity", "id", "metadata_params", "query_params", "store_params"]);
+    assert_eq!(
+        operation,
+        ["action", "claims", "depends_on", "entity", "id", "metadata_params", "query_params", "store_params"]
+    );
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     runtime.block_on(async {
         let world = World::new().await;

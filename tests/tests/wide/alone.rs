@@ -49,6 +49,31 @@ async fn one_taken_value_fails_all_of_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whatever_is_taken_is_learnt_from_one_attempt() {
+    let world = world_with(Limits::default()).await;
+    places(&world, 200).await;
+    let taken =
+        |n: usize| create(&format!("a{n}"), "thing", json!({ "thing_id": format!("x{n}"), "tag": format!("tag{n}") }));
+    assert_eq!(world.run((0..20).map(taken).collect(), json!({})).await.body["status"], "completed");
+    world.seam.take_calls();
+    let answer = world.run(things(100, "tag"), json!({ "continueOnError": true })).await;
+    assert_eq!((&answer.body["status"], &answer.body["summary"]["failed"]), (&json!("failed"), &json!(20)));
+    let calls = world.seam.take_calls();
+    let puts = calls.iter().filter(|call| call.operation == "PutItem").count();
+    assert_eq!(puts, 4, "head, redo log, preparing, and back: {:?}", operations(&calls));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_that_is_there_already_is_told_so() {
+    let world = small().await;
+    places(&world, 3).await;
+    let operations = (2..6).map(place).collect();
+    let answer = world.run(operations, json!({})).await;
+    assert_eq!((code(&answer, "p2"), code(&answer, "p3")), ("ALREADY_EXISTS".to_owned(), "Batch stopped".to_owned()));
+    assert_eq!(locked(&world), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_missing_parent_fails_all_of_it() {
     let world = small().await;
     places(&world, 3).await;

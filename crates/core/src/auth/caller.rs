@@ -10,7 +10,11 @@ use serde_json::{Map, Value};
 const ADMIN: &str = "admin";
 
 /// The claim that names the subject (RFC 7519, section 4.1.2).
-const SUBJECT_CLAIM: &str = "sub";
+pub(super) const SUBJECT_CLAIM: &str = "sub";
+
+/// The claims that tell the tenant and the roles, whatever the issuer calls them.
+pub(super) const TENANT_CLAIM: &str = "tenant";
+pub(super) const ROLES_CLAIM: &str = "roles";
 
 /// A name that cannot be a tenant or a subject; the text says which rule it breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,7 +129,8 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// The claim `sub` is made to be the subject, so that a rule over it holds for tokens and API keys alike.
+    /// The claims `sub`, `tenant` and `roles` are made to be what the caller is, so that a rule over them holds for tokens
+    /// and API keys alike.
     pub(super) fn new(
         tenant: Tenant,
         subject: Subject,
@@ -133,7 +138,14 @@ impl Caller {
         mut claims: Map<String, Value>,
     ) -> Self {
         claims.insert(SUBJECT_CLAIM.to_owned(), Value::String(subject.0.clone()));
+        claims.insert(TENANT_CLAIM.to_owned(), Value::String(tenant.0.clone()));
+        claims.insert(ROLES_CLAIM.to_owned(), roles.iter().cloned().map(Value::String).collect());
         Self { tenant, subject, roles, claims }
+    }
+
+    /// The same one with other roles and claims.
+    pub(super) fn with(&self, roles: BTreeSet<String>, claims: Map<String, Value>) -> Self {
+        Self::new(self.tenant.clone(), self.subject.clone(), roles, claims)
     }
 
     /// The tenant whose rows are all there is for this caller.
@@ -154,7 +166,8 @@ impl Caller {
         &self.roles
     }
 
-    /// The credential's claims, always with `sub`, without those about the token itself (`exp`, `aud` and the like).
+    /// The credential's claims, always with `sub`, `tenant` and `roles`, without those about the token itself (`exp`,
+    /// `aud` and the like).
     #[must_use]
     pub fn claims(&self) -> &Map<String, Value> {
         &self.claims

@@ -1,23 +1,46 @@
 //! Who is calling: from the credential in a request's headers to a verified [`Caller`].
 //!
 //! - `caller`: [`Caller`], [`Tenant`] and the [`Snapshot`] kept with a batch
+//! - `narrow`: a caller with fewer claims than its credential gives
 //! - `jwt`: [`Verifier`], tokens signed by the issuer
 //! - `jwks`: [`Jwks`], the issuer's public keys, cached
 //! - `api_key`: [`ApiKey`] and the [`ApiKeyRecord`] it is checked against
 //!
 //! Tenant, subject, roles and claims come from here and never from a request's body.
+//!
+//! A use case takes a [`Caller`], so a route that forgets to ask who is calling does not compile:
+//!
+//! ```
+//! # use batch_core::{app::App, auth::Caller, batch::BatchId, status, store::Fault};
+//! async fn told(app: &App, caller: &Caller, id: &BatchId) -> Result<bool, Fault> {
+//!     Ok(status::batch(app, caller, id).await?.is_some())
+//! }
+//! ```
+//! ```compile_fail
+//! # use batch_core::{app::App, auth::Caller, batch::BatchId, status, store::Fault};
+//! async fn told(app: &App, id: &BatchId) -> Result<bool, Fault> {
+//!     Ok(status::batch(app, id).await?.is_some())
+//! }
+//! ```
+//! and none can be made out of a request:
+//!
+//! ```compile_fail
+//! let caller: batch_core::auth::Caller = serde_json::from_str("{}").unwrap();
+//! ```
 
 mod api_key;
 mod authenticator;
 mod caller;
 mod jwks;
 mod jwt;
+mod narrow;
 
 pub use api_key::{ApiKey, ApiKeyId, ApiKeyRecord, BadKey};
 pub use authenticator::Authenticator;
 pub use caller::{BadIdentity, Caller, Redacted, Snapshot, Subject, Tenant};
 pub use jwks::{BadUrl, Fetch, FetchFailed, FetchFuture, Jwks};
 pub use jwt::{Settings, Verifier};
+pub use narrow::Widening;
 
 /// Why a well-formed credential did not make a [`Caller`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,11 +7,12 @@ use crate::auth::Caller;
 use crate::limits::Limits;
 use crate::model::Model;
 use crate::operation::{Draft, Operation, Problem};
-use crate::plan::{Access, Footprint, Id, Plan, Touch};
+use crate::plan::{Access, Footprint, Id, Plan, Touch, Verdict, verdict};
 
 /// What the batch would do, as far as its text tells; with problems, only those.
-pub fn plan(model: &Model, limits: &Limits, _caller: &Caller, request: Request, problems: &[Problem]) -> Value {
+pub fn plan(model: &Model, limits: &Limits, caller: &Caller, request: Request, problems: &[Problem]) -> Value {
     let told: Vec<Value> = problems.iter().map(native::problem).collect();
+    let verdicts: Vec<Option<Verdict>> = request.drafts.iter().map(|draft| verdict(model, caller, draft)).collect();
     let accepted = if problems.is_empty() { accept(request.drafts) } else { None };
     let Some(plan) = accepted else {
         return json!({ "valid": false, "problems": told });
@@ -21,19 +22,21 @@ pub fn plan(model: &Model, limits: &Limits, _caller: &Caller, request: Request, 
     let graph = plan.graph();
     let waves = graph.waves();
     let id = |index: &usize| plan.operations().get(*index).map_or("", |operation| operation.id.as_str());
-    let operations: Vec<Value> = plan
-        .operations()
-        .iter()
-        .enumerate()
-        .map(|(index, operation)| {
-            json!({
+    let planned = plan.operations().iter().zip(&verdicts).enumerate();
+    let operations: Vec<Value> = planned
+        .map(|(index, (operation, verdict))| {
+            let mut told = json!({
                 "id": operation.id.as_str(),
                 "index": index,
                 "wave": waves.get(index).copied().unwrap_or(0),
                 "independent": graph.dependencies(index).is_empty(),
                 "dependents": graph.dependents(index).iter().map(id).collect::<Vec<_>>(),
-                "permission": "allowed",
-            })
+                "permission": verdict.as_ref().map_or("by_row", Verdict::as_str),
+            });
+            if let (Value::Object(told), Some(Verdict::Denied(failure))) = (&mut told, verdict) {
+                told.insert("reason".into(), failure.message.clone().into());
+            }
+            told
         })
         .collect();
     let (mut read, mut written) = (Vec::new(), Vec::new());

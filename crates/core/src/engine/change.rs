@@ -3,37 +3,41 @@
 use serde_json::Value;
 
 use super::create::{bad_key, inject, refuse, take_parent, take_unique};
-use super::evaluate::{Effect, Job};
-use super::read::{is_soft_deleted, present};
+use super::evaluate::Effect;
+use super::read::is_soft_deleted;
+use super::turn::Turn;
 use super::view::{Change, Halt, View};
 use crate::decimal;
 use crate::json::{Object, number};
 use crate::model::query::Condition;
 use crate::model::{Entity, SoftDeleteKind};
 use crate::operation::{Code, Failure};
-use crate::plan::{RowKey, UniqueKey};
+use crate::plan::{Named, RowKey, UniqueKey, check_named, forbidden, named_by_conditions};
 
 /// Changes the row that `conditions` name; fields not among `changes` stay.
 pub(super) fn update(
-    job: &Job<'_>,
+    turn: &Turn<'_>,
     view: &mut View<'_>,
-    entity: &Entity,
-    (index, conditions): (usize, &[Condition]),
+    conditions: &[Condition],
     mut given: Object,
 ) -> Result<Effect, Halt> {
+    let entity = turn.entity();
     refuse(entity.check_change(&given, |_| false))?;
-    let expected = entity.version_field.as_ref().and_then(|field| given.shift_remove(field));
-    let (key, before) = find(view, entity, conditions)?;
-    if let (Some(field), Some(expected)) = (&entity.version_field, expected) {
-        let expected = Condition::parse(required_field(entity, field)?, &expected, true);
+    let expected = entity.version_field.as_ref().and_then(|field| Some((field, given.shift_remove(field)?)));
+    let Found { key, row: before, shown } = find(turn, view, conditions)?;
+    if let Some((field, expected)) = expected {
         let at = format!("/store_params/{field}");
+        check_named(turn.callers, &[Named { entity, field: field.clone(), at: at.clone() }])?;
+        let expected = Condition::parse(required_field(entity, field)?, &expected, true);
         let expected = expected.map_err(|reason| Failure::new(Code::InvalidValue, reason).at(at.clone()))?;
-        check(entity, &before, &expected).map_err(|failure| failure.at(at))?;
+        check(entity, &shown, &expected).map_err(|failure| failure.at(at))?;
     }
+    let names: Vec<String> = given.keys().cloned().collect();
     let mut row = before.clone();
     row.extend(given);
-    inject(job, entity, index, &mut row, |inject| inject.on_write);
+    inject(turn, &mut row, |inject| inject.on_write);
     bump_version(entity, &mut row);
+    turn.check_written(&names, Some(&before), &row)?;
     let mut changes = vec![Change::Row(key.clone(), Some(row.clone()))];
     for field in entity.fields() {
         let old = before.get(&field.name).unwrap_or(&Value::Null);
@@ -48,24 +52,23 @@ pub(super) fn update(
         changes.extend(field.references.as_ref().and_then(|parent| leave(&parent.entity, old)));
         take_parent(view, field, new, &mut changes)?;
     }
-    Ok(Effect { data: vec![present(entity, &row)], changes })
+    Ok(turn.effect(&row, changes))
 }
 
 /// Removes the row that `conditions` name, or marks it where the entity keeps deleted rows.
-pub(super) fn delete(
-    job: &Job<'_>,
-    view: &mut View<'_>,
-    entity: &Entity,
-    conditions: &[Condition],
-) -> Result<Effect, Halt> {
-    let (key, row) = find(view, entity, conditions)?;
+pub(super) fn delete(turn: &Turn<'_>, view: &mut View<'_>, conditions: &[Condition]) -> Result<Effect, Halt> {
+    let entity = turn.entity();
+    let Found { key, row, .. } = find(turn, view, conditions)?;
+    if !turn.access.deletable(&row) {
+        return Err(forbidden(format!("you may not delete this {}", entity.name)).into());
+    }
     if entity.is_referenced && !view.is_childless(&key, references_to_itself(entity, &key, &row)) {
         let message = format!("{} {} still has rows that refer to it; delete them first", entity.name, key.id);
         return Err(Failure::new(Code::ForeignKeyViolation, message).into());
     }
     let marked = entity.soft_delete.as_ref().map(|mark| {
         let value = match mark.kind {
-            SoftDeleteKind::Timestamp => Value::String(job.now.to_string()),
+            SoftDeleteKind::Timestamp => Value::String(turn.job.now.to_string()),
             SoftDeleteKind::Boolean => Value::Bool(true),
         };
         let mut row = row.clone();
@@ -84,11 +87,24 @@ pub(super) fn delete(
     if entity.is_referenced {
         changes.push(Change::EndChildren(key));
     }
-    Ok(Effect { data: vec![present(entity, &row)], changes })
+    Ok(turn.effect(&row, changes))
 }
 
-/// The row that the primary key among `conditions` names, once every other condition holds for it.
-fn find(view: &mut View<'_>, entity: &Entity, conditions: &[Condition]) -> Result<(RowKey, Object), Halt> {
+/// A row to change.
+struct Found {
+    key: RowKey,
+    /// As it is.
+    row: Object,
+    /// As the callers see it.
+    shown: Object,
+}
+
+/// The row that the primary key among `conditions` names, once every other condition holds for what is seen of it. One of
+/// which nothing is seen is not there.
+fn find(turn: &Turn<'_>, view: &mut View<'_>, conditions: &[Condition]) -> Result<Found, Halt> {
+    let entity = turn.entity();
+    let names = conditions.iter().map(|condition| condition.field.as_str());
+    check_named(turn.callers, &named_by_conditions(entity, names, true))?;
     let field = &entity.primary_key.field;
     let at = format!("/query_params/{field}");
     let condition = conditions.iter().find(|condition| condition.field == *field);
@@ -98,14 +114,14 @@ fn find(view: &mut View<'_>, entity: &Entity, conditions: &[Condition]) -> Resul
     };
     let key = RowKey::new(&entity.name, id).ok_or_else(|| bad_key(entity).at(at.clone()))?;
     let row = view.row(&key)?.filter(|row| !is_soft_deleted(entity, row)).cloned();
-    let Some(row) = row else {
+    let Some((row, shown)) = row.and_then(|row| turn.access.show(&row).map(|shown| (row, shown))) else {
         let message = format!("{} {} does not exist", entity.name, key.id);
         return Err(Failure::new(Code::NotFound, message).at(at).into());
     };
-    for condition in conditions {
-        check(entity, &row, condition)?;
+    for condition in conditions.iter().filter(|condition| condition.field != *field) {
+        check(entity, &shown, condition)?;
     }
-    Ok((key, row))
+    Ok(Found { key, row, shown })
 }
 
 fn check(entity: &Entity, row: &Object, condition: &Condition) -> Result<(), Failure> {

@@ -2,30 +2,30 @@
 
 use serde_json::Value;
 
-use super::evaluate::{Effect, Job};
-use super::read::present;
+use super::evaluate::Effect;
+use super::turn::Turn;
 use super::view::{Change, Halt, View};
 use crate::json::{Object, number};
 use crate::model::{Entity, Field, Inject, InjectSource, KeyKind, Violation};
 use crate::operation::{Code, Failure};
 use crate::plan::{RowKey, UniqueKey};
 
-/// Makes the row of the operation at `index` from the values given.
-pub(super) fn create(
-    job: &Job<'_>,
-    view: &mut View<'_>,
-    entity: &Entity,
-    index: usize,
-    mut row: Object,
-) -> Result<Effect, Halt> {
+/// Makes the row of the operation from the values given.
+pub(super) fn create(turn: &Turn<'_>, view: &mut View<'_>, mut row: Object) -> Result<Effect, Halt> {
+    let entity = turn.entity();
     refuse(entity.check_new(&row, |_| false))?;
-    inject(job, entity, index, &mut row, |_| true);
+    // The key addresses the row, as it does in a change.
+    let given: Vec<String> = row.keys().filter(|name| **name != entity.primary_key.field).cloned().collect();
+    turn.check_given(&given)?;
+    inject(turn, &mut row, |_| true);
     if let Some(version) = &entity.version_field {
         row.insert(version.clone(), number("1"));
     }
-    let id = primary_key(job, view, entity, index, &row)?;
+    let id = primary_key(turn, view, &row)?;
     let key = RowKey::new(&entity.name, &id).ok_or_else(|| bad_key(entity))?;
     row.insert(entity.primary_key.field.clone(), id);
+    // Whoever may not create the row is not told whether it is there.
+    turn.check_written(&given, None, &row)?;
     if view.row_if_known(&key).is_some() {
         let message = format!("{} {} is there already", entity.name, key.id);
         return Err(Failure::new(Code::AlreadyExists, message).at("/store_params").into());
@@ -40,7 +40,7 @@ pub(super) fn create(
         view.reads.insert(super::Key::Children(key.clone()));
         changes.push(Change::BeginChildren(key));
     }
-    Ok(Effect { data: vec![present(entity, &row)], changes })
+    Ok(turn.effect(&row, changes))
 }
 
 /// The first of `violations` becomes the failure's place; all of them its message.
@@ -53,13 +53,13 @@ pub(super) fn refuse(violations: Vec<Violation>) -> Result<(), Failure> {
 }
 
 /// Sets what the server sets, for the injections that `when` picks.
-pub(super) fn inject(job: &Job<'_>, entity: &Entity, index: usize, row: &mut Object, when: impl Fn(&Inject) -> bool) {
-    for field in entity.fields() {
+pub(super) fn inject(turn: &Turn<'_>, row: &mut Object, when: impl Fn(&Inject) -> bool) {
+    let job = turn.job;
+    for field in turn.entity().fields() {
         let Some(injected) = field.inject.as_ref().filter(|inject| when(inject)) else { continue };
         let value = match &injected.source {
-            InjectSource::Claim(name) if name == "sub" => Some(Value::String(job.caller.subject().to_owned())),
-            InjectSource::Claim(name) => job.caller.claims().get(name).cloned(),
-            InjectSource::Uuid => Some(Value::String(derived_uuid(job.seed, index, &field.name))),
+            InjectSource::Claim(name) => turn.caller().claims().get(name).cloned(),
+            InjectSource::Uuid => Some(Value::String(derived_uuid(job.seed, turn.index, &field.name))),
             InjectSource::Timestamp => Some(Value::String(job.now.to_string())),
         };
         if let Some(value) = value {
@@ -74,13 +74,14 @@ fn derived_uuid(seed: &str, index: usize, field: &str) -> String {
     uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes()).to_string()
 }
 
-fn primary_key(job: &Job<'_>, view: &mut View<'_>, entity: &Entity, index: usize, row: &Object) -> Result<Value, Halt> {
+fn primary_key(turn: &Turn<'_>, view: &mut View<'_>, row: &Object) -> Result<Value, Halt> {
+    let (entity, index) = (turn.entity(), turn.index);
     let key = &entity.primary_key;
     let given = row.get(&key.field).filter(|value| !value.is_null());
     match (key.kind, given) {
         (_, Some(value)) => Ok(value.clone()),
         (KeyKind::Auto, None) if key.integer => Ok(number(&view.integer(&entity.name, index)?.to_string())),
-        (KeyKind::Auto | KeyKind::Uuid, None) => Ok(Value::String(derived_uuid(job.seed, index, &key.field))),
+        (KeyKind::Auto | KeyKind::Uuid, None) => Ok(Value::String(derived_uuid(turn.job.seed, index, &key.field))),
         (KeyKind::Manual, None) => {
             let message = format!("{} is the primary key of {} and must be given", key.field, entity.name);
             Err(Failure::new(Code::Required, message).at("/store_params").into())

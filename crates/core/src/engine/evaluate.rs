@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::resolve::{Outcomes, budget, conditions, values};
 use super::snapshot::{Need, Snapshot};
+use super::turn::Turn;
 use super::view::{Change, Halt, View};
 use super::{change, create, read};
 use crate::auth::Caller;
@@ -17,7 +18,7 @@ use crate::operation::{Action, Code, Failure, Outcome, SkipReason};
 use crate::plan::Key;
 use crate::plan::item_bytes;
 use crate::plan::reference::Budget;
-use crate::plan::{Plan, ReadOptions};
+use crate::plan::{Plan, ReadOptions, narrowed};
 use crate::runtime::Timestamp;
 
 /// What evaluation is given beside the rows.
@@ -179,25 +180,29 @@ impl Evaluation<'_> {
         })?;
         self.budget.start_operation();
         let outcomes = Outcomes { job, ended };
+        let narrowed = narrowed(job.caller, &operation.claims)?;
+        let callers: Vec<&Caller> = [job.caller].into_iter().chain(&narrowed).collect();
+        let turn = Turn::new(job, index, entity, &callers);
+        let (view, budget) = (&mut self.view, &mut self.budget);
         match operation.action {
             Action::Create => {
-                let row = values(&operation.store, "/store_params", &outcomes, &mut self.budget)?;
-                create::create(job, &mut self.view, entity, index, row)
+                let row = values(&operation.store, "/store_params", &outcomes, budget)?;
+                create::create(&turn, view, row)
             }
             Action::Update => {
-                let found = conditions(entity, &operation.query, &outcomes, &mut self.budget)?;
-                let given = values(&operation.store, "/store_params", &outcomes, &mut self.budget)?;
-                change::update(job, &mut self.view, entity, (index, &found), given)
+                let found = conditions(entity, &operation.query, &outcomes, budget)?;
+                let given = values(&operation.store, "/store_params", &outcomes, budget)?;
+                change::update(&turn, view, &found, given)
             }
             Action::Delete => {
-                let found = conditions(entity, &operation.query, &outcomes, &mut self.budget)?;
-                change::delete(job, &mut self.view, entity, &found)
+                let found = conditions(entity, &operation.query, &outcomes, budget)?;
+                change::delete(&turn, view, &found)
             }
             Action::Read => {
-                let found = conditions(entity, &operation.query, &outcomes, &mut self.budget)?;
-                let metadata = values(&operation.metadata, "/metadata_params", &outcomes, &mut self.budget)?;
+                let found = conditions(entity, &operation.query, &outcomes, budget)?;
+                let metadata = values(&operation.metadata, "/metadata_params", &outcomes, budget)?;
                 let options = ReadOptions::parse(job.model, entity, &metadata)?;
-                read::read(job, &mut self.view, entity, &found, (&options, job.plan.is_referenced(index)))
+                read::read(&turn, view, &found, &options)
             }
         }
     }

@@ -17,6 +17,7 @@ mod read;
 mod resolve;
 mod run;
 mod snapshot;
+mod turn;
 mod view;
 mod wide;
 

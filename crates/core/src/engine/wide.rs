@@ -43,7 +43,8 @@ impl Session<'_> {
                 return self.adopt(*stands, ours, (&[], Vec::new())).await.map(|_| ());
             }
             Locking::Lost(tried) => {
-                return self.give_back(&attempt, redo.planned.get(..tried).unwrap_or_default()).await;
+                self.give_back(&attempt, redo.planned.get(..tried).unwrap_or_default()).await?;
+                return self.look_at(&redo).await;
             }
         }
         let mut state = self.state_after(steps, true).await?;
@@ -140,6 +141,15 @@ impl Session<'_> {
         if let Some(state) = &mut self.state {
             state.stale.retain(|stale| stale.nonce != attempt.nonce);
         }
+        Ok(())
+    }
+
+    /// Learns everything that is not as an attempt took it to be: one that fails on the first of many taken values need
+    /// not begin anew for each of the others.
+    async fn look_at(&mut self, redo: &Redo) -> Result<(), Fault> {
+        let actions = redo.planned.iter().map(|planned| &planned.action);
+        let found = self.store.deviations(&self.keys, actions).await?;
+        self.learn(found);
         Ok(())
     }
 

@@ -24,9 +24,12 @@ pub(super) async fn submit(app: &App, caller: &Caller, request: &Request) -> Rep
         Err(reply) => return reply,
     };
     if read.validate_only && read.countable {
+        let (permissions, denied) = submit::permissions(app, caller, &read);
         let mut problems = submit::problems(app, &read);
+        problems.extend(denied);
+        problems.sort_by_key(|problem| problem.operation.as_ref().map(|(index, _)| *index));
         problems.truncate(MAX_PROBLEMS);
-        return Reply::told(200, records::validation(&read.drafts, &problems));
+        return Reply::told(200, records::validation(&read.drafts, &permissions, &problems));
     }
     let preference = prefer::read(&request.headers);
     let submission = Submission {

@@ -10,6 +10,7 @@ pub(super) const SOFT_DELETE: &str = "x-af-soft-delete";
 pub(super) const PARENT: &str = "x-af-parent-property";
 pub(super) const CHILD: &str = "x-af-child-property";
 pub(super) const PERMISSIONS: &str = "x-af-permissions";
+pub(super) const ACTIONS: &str = "x-actions";
 pub(super) const UNIQUE: &str = "x-unique";
 pub(super) const INDEX: &str = "x-index";
 pub(super) const REFERENCES: &str = "x-references";
@@ -20,7 +21,7 @@ pub(super) const READ_ONLY: &str = "readOnly";
 pub(super) const REF: &str = "$ref";
 
 /// Annotations of an entity.
-pub(super) const OF_ENTITY: &[&str] = &[DATABASE, VERSION, PERMISSIONS];
+pub(super) const OF_ENTITY: &[&str] = &[DATABASE, VERSION, PERMISSIONS, ACTIONS];
 
 /// Annotations of a property.
 pub(super) const OF_PROPERTY: &[&str] =

@@ -1,8 +1,8 @@
 //! What an entity is: its fields, keys and relations.
 
-use serde_json::Value;
-
+use super::permission::Permissions;
 use super::schema::Checker;
+use crate::operation::Action;
 
 /// A kind of record, with the rules for its rows.
 #[derive(Debug)]
@@ -21,8 +21,10 @@ pub struct Entity {
     pub relations: Vec<Relation>,
     /// Whether a field of some entity, this one included, references this one.
     pub is_referenced: bool,
-    /// `x-af-permissions` as written; an object.
-    pub permissions: Option<Value>,
+    /// What operations of clients may do with its rows; the rest is for the service's own.
+    pub actions: Vec<Action>,
+    /// Who may do what; without rules every caller of the tenant may do everything.
+    pub permissions: Option<Permissions>,
     pub(super) fields: Vec<Field>,
 }
 

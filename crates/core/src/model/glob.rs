@@ -23,6 +23,11 @@ impl Glob {
         self.0.iter().any(|char| matches!(char, '*' | '?'))
     }
 
+    /// The pattern as text.
+    pub(super) fn text(&self) -> String {
+        self.0.iter().collect()
+    }
+
     /// Walks the text once; on a mismatch the latest `*` takes one character more, never an earlier one.
     pub(super) fn matches(&self, text: &str) -> bool {
         let mut rest = text.chars();

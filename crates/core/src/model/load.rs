@@ -2,20 +2,20 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
-
 use super::ModelError;
 use super::annotation::{
-    self, CHILD, DATABASE, DESCRIPTIVE, ENTITY_SCHEMA, OF_ENTITY, PARENT, PERMISSIONS, PRIMARY_KEY, READ_ONLY, REF,
-    SOFT_DELETE, UNIQUE, VERSION,
+    self, ACTIONS, CHILD, DATABASE, DESCRIPTIVE, ENTITY_SCHEMA, OF_ENTITY, PARENT, PERMISSIONS, PRIMARY_KEY, READ_ONLY,
+    REF, SOFT_DELETE, UNIQUE, VERSION,
 };
 use super::entity::{Entity, Field, KeyKind, Kind, PrimaryKey, Relation, SoftDelete, SoftDeleteKind};
 use super::error::{Problems, hint};
 use super::links::{self, Link};
+use super::permission::{PermissionReader, Permissions};
 use super::property::PropertyReader;
 use super::schema::SchemaCompiler;
 use super::shape::{SCHEMAS, ShapeReader};
 use super::yaml::{Data, Entry, Node};
+use crate::operation::Action;
 
 /// Longest name of an entity or a field.
 const MAX_NAME: usize = 63;
@@ -127,7 +127,8 @@ impl<'a> EntityReader<'a, '_> {
             soft_delete: self.read_soft_delete(properties, &fields),
             relations,
             is_referenced: false,
-            permissions: self.read_permissions(node),
+            actions: self.read_actions(node),
+            permissions: self.read_permissions(node, &fields),
             fields,
         };
         self.check_key(properties, &entity);
@@ -270,12 +271,20 @@ impl<'a> EntityReader<'a, '_> {
         Some(SoftDelete { field: field.name.clone(), kind })
     }
 
-    fn read_permissions(&mut self, node: &Node) -> Option<Value> {
-        let entry = node.entry(PERMISSIONS)?;
-        if entry.node.entries().is_none() {
-            self.tell(entry.line, format!("{PERMISSIONS} must be a map"));
+    fn read_actions(&mut self, node: &Node) -> Vec<Action> {
+        let Some(entry) = node.entry(ACTIONS) else { return Action::ALL.to_vec() };
+        let words: Vec<&str> = Action::ALL.iter().map(|action| action.as_str()).collect();
+        let named = entry.node.items().unwrap_or_default().iter().map(|item| Action::parse(item.text()?));
+        let actions = named.collect::<Option<Vec<Action>>>().filter(|actions| !actions.is_empty());
+        if actions.is_none() {
+            self.tell(entry.line, format!("{ACTIONS} must be a list of {}", words.join(", ")));
         }
-        Some(entry.node.to_json())
+        actions.unwrap_or_default()
+    }
+
+    fn read_permissions(&mut self, node: &Node, fields: &[Field]) -> Option<Permissions> {
+        let entry = node.entry(PERMISSIONS)?;
+        Some(PermissionReader { entity: self.name, fields, problems: self.problems }.read(entry))
     }
 
     /// Marks the fields that a client must give: a manual key, and what is required and not set by the server.

@@ -3,6 +3,7 @@
 //! - [`Model::from_yaml`] reads the file once, at the start; a wrong one is told with all its problems.
 //! - [`entity`]: what an entity is: fields, keys, relations.
 //! - [`check`]: whether a row or a change of one fits its entity.
+//! - [`permission`]: who may do what with which rows and fields.
 //! - [`query`], [`projection`], [`sort`]: `query_params` and `metadata_params` against rows.
 //!
 //! Values are checked by JSON Schema, numbers beside it exactly (a schema library compares them as floats).
@@ -17,6 +18,7 @@ mod glob;
 mod links;
 mod load;
 mod numbers;
+pub mod permission;
 pub mod projection;
 mod property;
 pub mod query;

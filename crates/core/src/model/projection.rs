@@ -84,6 +84,11 @@ impl Projection {
         self.patterns.is_empty() || self.patterns.iter().any(|pattern| pattern.matches(field))
     }
 
+    /// The fields that are named, rather than matched by a pattern.
+    pub fn names(&self) -> impl Iterator<Item = String> {
+        self.patterns.iter().filter(|pattern| !pattern.is_open()).map(Glob::text)
+    }
+
     /// The row with the fields that are returned, in their sequence; relations are not in it yet.
     #[must_use]
     pub fn apply(&self, row: &Map<String, Value>) -> Map<String, Value> {

@@ -105,4 +105,7 @@ pub struct Operation {
     /// Operations that must have succeeded before, as the client listed them, without repeats.
     #[serde(rename = "d", default, skip_serializing_if = "Vec::is_empty")]
     pub depends_on: Vec<OperationId>,
+    /// To what the caller's claims are narrowed; not at all where empty.
+    #[serde(rename = "c", default, skip_serializing_if = "Object::is_empty")]
+    pub claims: Object,
 }

@@ -41,6 +41,8 @@ pub struct Draft {
     pub metadata: Object,
     /// As listed, without repeats, each with its place in the list.
     pub depends_on: Vec<(usize, String)>,
+    /// To what the caller's claims are narrowed.
+    pub claims: Object,
 }
 
 impl Draft {
@@ -64,6 +66,7 @@ impl Draft {
             query: self.query,
             metadata: self.metadata,
             depends_on: self.depends_on.iter().map(|(_, id)| OperationId::parse(id)).collect::<Option<_>>()?,
+            claims: self.claims,
         })
     }
 }

@@ -127,6 +127,12 @@ fn parameters(index: usize, draft: &Draft, model: &Model, problems: &mut Vec<Pro
         return;
     };
     let Some(action) = draft.action else { return };
+    if !entity.actions.contains(&action) {
+        let known: Vec<&str> = entity.actions.iter().map(|action| action.as_str()).collect();
+        let message =
+            format!("{name} takes no {} in a batch of operations, only {}", action.as_str(), known.join(", "));
+        problems.push(draft.problem(index, "/action", Code::NotSupported, message));
+    }
     match action {
         Action::Create => {
             let store = unescaped(&draft.store);
@@ -233,7 +239,7 @@ fn is_open(fields: &Object, field: &str) -> bool {
 }
 
 /// `fields` with `$$ref:` read as the text it stands for, where a value holds no reference.
-fn unescaped(fields: &Object) -> Object {
+pub(super) fn unescaped(fields: &Object) -> Object {
     fields.iter().map(|(name, value)| (name.clone(), unescape(value))).collect()
 }
 

@@ -4,6 +4,7 @@ mod check;
 mod footprint;
 pub mod graph;
 mod key;
+mod permit;
 mod read;
 pub mod reference;
 mod size;
@@ -11,6 +12,10 @@ mod size;
 pub use check::check;
 pub use footprint::{Access, Footprint, Id, Touch};
 pub use key::{Key, RowKey, UniqueKey};
+pub use permit::{
+    Named, Verdict, check_given, check_named, check_some, forbidden, may_not_write, named_by_conditions,
+    named_by_options, narrowed, verdict,
+};
 pub use read::{ReadOptions, Route, route};
 pub use size::{item_bytes, value_bytes};
 

@@ -13,7 +13,7 @@ use super::attribute::{Item, Reader, s, to_object};
 use super::call::{Fault, refused};
 use super::lock::{Holder, Lock, Locked};
 use super::{Store, TenantKey};
-use crate::engine::{Key, Row, RowKey, Search};
+use crate::engine::{Action, CountBase, Key, Row, RowKey, Search};
 
 /// Keys of one `BatchGetItem` or `TransactGetItems`.
 const KEYS_PER_CALL: usize = 100;
@@ -50,6 +50,28 @@ impl Store {
                 }
             }
             last = true;
+        }
+        Ok(found)
+    }
+
+    /// Reads what `actions` touch, and tells what is not as they take it to be. What somebody holds is left out.
+    pub async fn deviations<'a>(
+        &self,
+        keys: &TenantKey,
+        actions: impl Iterator<Item = &'a Action>,
+    ) -> Result<Vec<Refusal>, Fault> {
+        let by_pk: BTreeMap<String, &Action> = actions.map(|action| (keys.item(&action.key()), action)).collect();
+        let wanted = by_pk.keys().map(|pk| Item::from([("pk".to_owned(), s(pk.as_str()))])).collect();
+        let mut items: BTreeMap<String, Item> = BTreeMap::new();
+        for item in self.batch_get(&self.tables.records, wanted).await? {
+            items.insert(Reader(&item).text("pk")?.to_owned(), item);
+        }
+        let mut found = Vec::new();
+        for (pk, action) in by_pk {
+            let item = items.get(&pk);
+            if item.and_then(Lock::of).is_none() && !is_as_taken(action, item) {
+                found.push(refusal(&action.key(), item)?);
+            }
         }
         Ok(found)
     }
@@ -132,6 +154,18 @@ fn row_of(item: &Item) -> Result<Row, Fault> {
     }
     let fields = item.map("f").ok_or_else(|| super::attribute::damaged("f"))?;
     Ok(Row::Live { version, fields: to_object(fields) })
+}
+
+/// Whether an unlocked item is as `action` takes it to be.
+fn is_as_taken(action: &Action, item: Option<&Item>) -> bool {
+    let number = |name: &str| item.and_then(|item| Reader(item).maybe_int::<u64>(name));
+    match action {
+        Action::CheckRow { base, .. } | Action::WriteRow { base, .. } => number("_v") == *base,
+        Action::Own { base, .. } => item.and_then(|item| Reader(item).maybe_text("owner")) == base.as_deref(),
+        Action::Count { base: CountBase::Absent, .. } => item.is_none(),
+        Action::Count { base: CountBase::Present, .. } => item.is_some(),
+        Action::Count { base: CountBase::Exactly(count), .. } => number("n") == Some(*count),
+    }
 }
 
 /// What a refused condition says about the unlocked item of `key`.

@@ -89,6 +89,7 @@ fn read_operation(index: usize, operation: &Value, problems: &mut Vec<Problem>) 
         query: Object::new(),
         metadata: Object::new(),
         depends_on: Vec::new(),
+        claims: Object::new(),
     };
     let Value::Object(fields) = operation else {
         let message = format!("an operation must be an object, not {}", type_name(operation));
@@ -126,6 +127,7 @@ fn read_operation(index: usize, operation: &Value, problems: &mut Vec<Problem>) 
         ("store_params", &mut draft.store),
         ("query_params", &mut draft.query),
         ("metadata_params", &mut draft.metadata),
+        ("claims", &mut draft.claims),
     ] {
         match fields.get(name) {
             None => {}
@@ -165,12 +167,10 @@ fn read_operation(index: usize, operation: &Value, problems: &mut Vec<Problem>) 
             );
         }
     }
-    for name in ["claims", "permissions"] {
-        if fields.contains_key(name) {
-            let message =
-                format!("{name} of an operation are not supported: the rights come from the credential alone");
-            wrong(&format!("/{name}"), Code::NotSupported, message);
-        }
+    if fields.contains_key("permissions") {
+        let message = "permissions of an operation are not supported: the rights come from the credential alone; claims \
+                       narrow them";
+        wrong("/permissions", Code::NotSupported, message.to_owned());
     }
     problems.extend(found.into_iter().map(|(pointer, code, message)| draft.problem(index, &pointer, code, message)));
     draft

@@ -6,7 +6,7 @@ use crate::batch::{Head, State, Summary};
 use crate::dialect::native::problem;
 use crate::json::Object;
 use crate::operation::{Draft, Outcome, Problem};
-use crate::plan::Plan;
+use crate::plan::{Plan, Verdict};
 
 /// The result of one operation.
 pub fn result(outcome: &Outcome, minimal: bool) -> Object {
@@ -101,17 +101,21 @@ fn escaped_bytes(value: &Value) -> usize {
     text.len() + text.bytes().filter(|byte| matches!(byte, b'"' | b'\\')).count()
 }
 
-/// The answer to `validate_only`: each operation, and what is wrong with it.
-pub fn validation(drafts: &[Draft], problems: &[Problem]) -> Value {
+/// The answer to `validate_only`: each operation, what is certain of its permission, and what is wrong with it.
+pub fn validation(drafts: &[Draft], permissions: &[Option<Verdict>], problems: &[Problem]) -> Value {
     let told: Vec<Value> = drafts
         .iter()
+        .zip(permissions)
         .enumerate()
-        .map(|(index, draft)| {
+        .map(|(index, (draft, permission))| {
             let own = |problem: &&Problem| problem.operation.as_ref().is_some_and(|(at, _)| *at == index);
             let mut verdict = json!({ "id": draft.id.as_str(), "index": index });
             if let Value::Object(verdict) = &mut verdict {
                 let first = problems.iter().find(own);
                 verdict.insert("status".into(), if first.is_some() { "invalid" } else { "valid" }.into());
+                if let Some(permission) = permission {
+                    verdict.insert("permission".into(), permission.as_str().into());
+                }
                 if let Some(first) = first {
                     let messages: Vec<&str> =
                         problems.iter().filter(own).map(|problem| problem.message.as_str()).collect();
