@@ -5,6 +5,7 @@ mod trouble;
 
 pub use trouble::{Counts, Trouble};
 
+use std::borrow::Borrow;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -48,16 +49,16 @@ pub enum Fault {
     ReplyLost,
     /// It is refused with this status and error type.
     Error(u16, &'static str),
+    /// It is done, and answered so much later.
+    SlowReply(Duration),
+    /// It never arrives, and the connection stays open.
+    Hang,
     /// The same, in words that repeat the request, as some of the real ones do.
     Echo(u16, &'static str),
     /// The connection breaks, in such words.
     Broken,
     /// An answer that cannot be read, and repeats the request.
     Garbled,
-    /// It is done, and answered so much later.
-    SlowReply(Duration),
-    /// It never arrives, and the connection stays open.
-    Hang,
     /// A transaction is cancelled: these items, by place in the request, are in another one.
     Conflict(Vec<usize>),
     /// A transaction is cancelled for this reason at these places.
@@ -198,16 +199,23 @@ impl Seam {
         inner.calls.len().saturating_sub(1)
     }
 
-    fn answer(&self, operation: &str, mut body: Value, fault: Option<Fault>, place: usize) -> Answered {
+    fn answer(
+        &self,
+        request: &HttpRequest,
+        (operation, mut body): (&str, Value),
+        fault: Option<Fault>,
+        place: usize,
+    ) -> Answered {
         let lost = || ConnectorError::io("the connection was reset".into());
         let (mut reply_lost, mut left) = (false, Value::Null);
         match fault {
             None | Some(Fault::Slow(_) | Fault::SlowReply(_) | Fault::Hang) => {}
-            // Answered before, with the request at hand.
-            Some(Fault::Echo(..) | Fault::Broken | Fault::Garbled) => return Err(lost()),
             Some(Fault::RequestLost) => return Err(lost()),
             Some(Fault::ReplyLost) => reply_lost = true,
             Some(Fault::Error(status, kind)) => return Ok(error(status, kind, "injected")),
+            Some(Fault::Echo(status, kind)) => return Ok(error(status, kind, &echo(request))),
+            Some(Fault::Broken) => return Err(ConnectorError::io(echo(request).into())),
+            Some(Fault::Garbled) => return Ok(raw(200, format!("{{\"echo\":\"{}", echo(request)))),
             Some(Fault::Conflict(places)) => return Ok(cancelled(&body, "TransactionConflict", &places)),
             Some(Fault::Cancelled(reason, places)) => return Ok(cancelled(&body, reason, &places)),
             Some(Fault::TokenForgotten) => body["ClientRequestToken"] = "forgotten".into(),
@@ -257,18 +265,8 @@ impl HttpConnector for Seam {
             request.body().bytes().and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default();
         let place = self.keep(&operation, &body);
         let Hit { fault, before, after } = self.hit(&operation, &body);
-        match fault {
-            Some(Fault::Echo(status, kind)) => {
-                return HttpConnectorFuture::ready(Ok(error(status, kind, &echo(&request))));
-            }
-            Some(Fault::Broken) => return HttpConnectorFuture::ready(Err(ConnectorError::io(echo(&request).into()))),
-            Some(Fault::Garbled) => {
-                return HttpConnectorFuture::ready(Ok(raw(200, format!("{{\"echo\":\"{}", echo(&request)))));
-            }
-            _ => {}
-        }
         if before.is_zero() && after.is_zero() && !matches!(fault, Some(Fault::Hang)) {
-            return HttpConnectorFuture::ready(self.answer(&operation, body, fault, place));
+            return HttpConnectorFuture::ready(self.answer(&request, (&operation, body), fault, place));
         }
         let seam = self.clone();
         HttpConnectorFuture::new(async move {
@@ -276,7 +274,7 @@ impl HttpConnector for Seam {
                 std::future::pending::<()>().await;
             }
             tokio::time::sleep(before).await;
-            let answer = seam.answer(&operation, body, fault, place);
+            let answer = seam.answer(&request, (&operation, body), fault, place);
             tokio::time::sleep(after).await;
             answer
         })
@@ -297,9 +295,10 @@ fn units(consumed: &Value) -> f64 {
 }
 
 /// Hands a request of the wire to the database.
-pub fn dispatch(database: &Database, operation: &str, body: Value) -> Result<Value, DynoxideError> {
-    fn read<T: DeserializeOwned>(body: Value) -> Result<T, DynoxideError> {
-        serde_json::from_value(body).map_err(|error| DynoxideError::ValidationException(error.to_string()))
+pub fn dispatch(database: &Database, operation: &str, body: impl Borrow<Value>) -> Result<Value, DynoxideError> {
+    let body = body.borrow();
+    fn read<T: DeserializeOwned>(body: &Value) -> Result<T, DynoxideError> {
+        T::deserialize(body).map_err(|error| DynoxideError::ValidationException(error.to_string()))
     }
     fn told<T: Serialize>(answer: T) -> Result<Value, DynoxideError> {
         serde_json::to_value(answer).map_err(|error| DynoxideError::InternalServerError(error.to_string()))

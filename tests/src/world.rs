@@ -136,12 +136,12 @@ impl World {
 
     /// With another model or other limits.
     pub async fn with(model: Model, limits: Limits) -> Self {
-        Self::seeded(model, limits, 1).await
+        Self::of(config(), model, limits, (None, 1)).await
     }
 
     /// The same, with all chance from `seed`.
     pub async fn seeded(model: Model, limits: Limits, seed: u64) -> Self {
-        Self::assembled(config(), model, (limits, seed), None).await
+        Self::of(config(), model, limits, (None, seed)).await
     }
 
     /// With the shipped model, where a caller may send so many batches in a minute; the others allow as many as there
@@ -149,15 +149,11 @@ impl World {
     pub async fn limited(batches: u32) -> Self {
         let quotas = Quotas { batches, operations: batches * OPERATIONS_PER_BATCH };
         let config = Config { rates: Rates { records: quotas }, ..config() };
-        Self::of(config, Model::shipped().expect("the shipped model is right"), Limits::default(), None).await
+        Self::of(config, Model::shipped().expect("the shipped model is right"), Limits::default(), (None, 1)).await
     }
 
-    /// With other settings, and keys of the issuer from `jwks`.
-    pub async fn of(config: Config, model: Model, limits: Limits, jwks: Option<Fetch>) -> Self {
-        Self::assembled(config, model, (limits, 1), jwks).await
-    }
-
-    async fn assembled(config: Config, model: Model, (limits, seed): (Limits, u64), jwks: Option<Fetch>) -> Self {
+    /// With other settings, keys of the issuer from `jwks`, and all chance from a seed.
+    pub async fn of(config: Config, model: Model, limits: Limits, (jwks, seed): (Option<Fetch>, u64)) -> Self {
         let seam = Seam::new(batch_local::database_in_memory().expect("an empty database"));
         let parts = Parts { http: Some(seam.client()), jwks, clock: fixed_clock(), entropy: chance(seed), limits };
         let app = App::assemble(config, model, parts).expect("the app starts");

@@ -130,7 +130,7 @@ async fn quotas_belong_to_a_subject_of_a_tenant() {
 async fn operations_are_counted_too() {
     let quotas = Quotas { batches: 100, operations: 250 };
     let config = Config { rates: Rates { records: quotas }, ..config() };
-    let world = World::of(config, Model::shipped().expect("a model"), Limits::default(), None).await;
+    let world = World::of(config, Model::shipped().expect("a model"), Limits::default(), (None, 1)).await;
     assert_eq!(world.batch(&artists(100)).await.status, 200);
     let second = world.batch(&artists(100)).await;
     assert_eq!(second.header("ratelimit"), r#""batches";r=98;t=2, "operations";r=50;t=48"#);

@@ -1,10 +1,13 @@
 //! What becomes of a parked call.
 
 use serde_json::Value;
-use tokio::sync::oneshot;
 
+use super::Crash;
 use super::fault::Fault;
-use super::schedule::Schedule;
+use super::mischief::TOKEN_MS;
+use super::mutant::Mutant;
+use super::oracle::batch_key;
+use super::schedule::{Phase, Schedule};
 use super::seam::Parked;
 use super::wire::{Reply, Request, text};
 
@@ -15,16 +18,21 @@ impl Schedule {
     /// Runs a call, or lets something happen to it.
     pub(super) fn call(&mut self, mut parked: Parked) {
         self.check_tenant(&parked);
+        self.check_deadline(&parked);
         if !parked.is_awaited() {
             // Whoever made it is gone or has given up; the call may still be on its way.
-            if self.draining || self.rng.sometimes(500) {
+            if self.phase == Phase::Drain || self.rng.sometimes(500) {
                 self.faults.count(Fault::Ghost);
                 self.perform(&parked, None);
             }
             return;
         }
-        let fault = self.faults.of_call(&parked.request, &mut self.rng);
         let node = parked.node;
+        if self.crashes(&parked) {
+            self.crash(node);
+            return;
+        }
+        let fault = self.faults.of_call(&parked.request, &mut self.rng);
         match fault {
             None | Some(Fault::StaleIndex | Fault::Unprocessed) => {
                 let reply = self.perform(&parked, fault);
@@ -74,6 +82,22 @@ impl Schedule {
         }
     }
 
+    /// Counts a call; whether its process crashes at it, as a scenario wants.
+    fn crashes(&mut self, parked: &Parked) -> bool {
+        if self.phase == Phase::Begin {
+            return false;
+        }
+        self.calls += 1;
+        match self.setup.crash {
+            Some(Crash::Before(call)) => call == self.calls,
+            Some(Crash::After(call)) if call == self.calls => {
+                self.perform(parked, None);
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// The store says no, and nothing happens.
     fn refuse(&mut self, fault: Fault, request: &Request) -> Reply {
         let count = request.actions().len().max(1);
@@ -94,15 +118,42 @@ impl Schedule {
 
     /// The call is carried out once more, some time.
     fn later(&mut self, parked: &Parked) {
-        let ghost =
-            Parked { node: parked.node, request: parked.request.clone(), reply: None::<oneshot::Sender<Reply>> };
-        self.lot.calls().push(ghost);
+        if self.faults.happens(Fault::Late, 400, &mut self.rng) {
+            self.repeat_after(0, parked);
+        } else {
+            self.lot.calls().push(parked.ghost());
+        }
     }
 
     /// Carries a call out.
     fn perform(&mut self, parked: &Parked, fault: Option<Fault>) -> Reply {
-        let request = &parked.request;
-        let reply = match (self.queued(request), fault) {
+        let (node, request) = (parked.node, &parked.request);
+        let reply = match self.mutant {
+            Some(Mutant::CounterNonce) => {
+                let counted = self.counted.outgoing(node, request, &self.tables);
+                let reply = self.carry_out(node, &counted, fault);
+                self.counted.incoming(node, reply)
+            }
+            Some(mutant) if mutant.defers(request) && parked.reply.is_some() => {
+                self.later(parked);
+                Reply::ok(&serde_json::json!({}))
+            }
+            Some(Mutant::NoFencingWrite) if self.is_foreign_fence(parked) => Reply::ok(&serde_json::json!({})),
+            _ => self.carry_out(node, request, fault),
+        };
+        let commits = parked.reply.is_some() && request.operation == "TransactWriteItems" && reply.is_ok();
+        if commits && self.faults.happens(Fault::TokenForgotten, 30, &mut self.rng) {
+            self.repeat_after(TOKEN_MS, parked);
+        }
+        self.log(|| {
+            let how = fault.map(|fault| format!(" ({})", fault.name())).unwrap_or_default();
+            format!("{node} {}{how}: {}", brief(request), reply.brief())
+        });
+        reply
+    }
+
+    fn carry_out(&mut self, node: usize, request: &Request, fault: Option<Fault>) -> Reply {
+        match (self.queued(request), fault) {
             (Some(reply), _) => reply,
             (None, Some(Fault::StaleIndex)) => {
                 // An index is behind by seconds, not by hours.
@@ -116,33 +167,44 @@ impl Schedule {
                 let now = self.now();
                 let (reply, left) = self.tables.run(request, now);
                 if let Some(request) = left {
-                    self.lot.calls().push(Parked { node: parked.node, request, reply: None });
+                    self.lot.calls().push(Parked { node, request, at: now, reply: None });
                 }
                 reply
             }
-        };
-        let node = parked.node;
-        self.log(|| {
-            let how = fault.map(|fault| format!(" ({})", fault.name())).unwrap_or_default();
-            format!("{node} {}{how}: {}", brief(request), reply.brief())
-        });
-        reply
+        }
+    }
+
+    /// Whether a process that works on a message stops the wide commit of another batch.
+    fn is_foreign_fence(&self, parked: &Parked) -> bool {
+        let state = &parked.request.body["Item"];
+        let (pk, stops) = (text(state, "pk", "S"), text(state, "status", "S") == "running");
+        let preparing = self.tables.item(&batch_key(pk, "A#STATE"));
+        let Some(busy) = &self.nodes[parked.node].busy else { return false };
+        stops
+            && text(state, "sk", "S") == "A#STATE"
+            && preparing.is_some_and(|state| text(state, "status", "S") == "preparing")
+            && !busy.on.batches.is_empty()
+            && !busy.on.batches.iter().any(|id| pk.ends_with(id))
     }
 
     /// Answers for some of the keys, and hands back the others.
     fn unprocessed(&mut self, request: &Request) -> Reply {
-        let mut some = request.clone();
+        let mut some = Value::clone(&request.body);
         let mut left = request.body["RequestItems"].clone();
-        for (table, wanted) in some.body["RequestItems"].as_object_mut().into_iter().flatten() {
+        for (table, wanted) in some["RequestItems"].as_object_mut().into_iter().flatten() {
             let keys = wanted["Keys"].as_array().cloned().unwrap_or_default();
             let most = self.rng.below(keys.len());
             wanted["Keys"] = keys.iter().take(most).cloned().collect();
             left[table.as_str()]["Keys"] = keys.into_iter().skip(most).collect();
         }
-        let none = some.body["RequestItems"]
+        let none = some["RequestItems"]
             .as_object()
             .is_some_and(|tables| tables.values().all(|wanted| wanted["Keys"].as_array().is_none_or(Vec::is_empty)));
-        let reply = if none { Reply::ok(&serde_json::json!({ "Responses": {} })) } else { self.tables.run(&some, 0).0 };
+        let reply = if none {
+            Reply::ok(&serde_json::json!({ "Responses": {} }))
+        } else {
+            self.tables.run(&Request { operation: request.operation.clone(), body: some.into() }, 0).0
+        };
         match reply {
             Reply::Answer(200, body) => {
                 let mut body: Value = serde_json::from_str(&body).unwrap_or_default();

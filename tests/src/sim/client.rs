@@ -1,57 +1,70 @@
-//! Clients: each sends its batches one after another, asks again when it has no answer, and looks at what became of them.
+//! Clients: each follows its script, asks again when it has no answer, and remembers what it was told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use batch_core::batch::BatchId;
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 
+use super::process::since;
 use super::rng::Rng;
-use super::workload::Batch;
+use super::script::Deed;
+use super::workload::{Batch, TENANTS};
 use crate::Answer;
 
 /// The gateway cuts a call here.
 const GATEWAY: Duration = Duration::from_secs(29);
+/// Who the clients are, to the service.
+pub(super) const SUBJECT: &str = "client";
 
 /// A call of the service that waits for a process to take it.
 #[derive(Debug)]
 pub(super) struct Call {
     pub tenant: usize,
     pub method: &'static str,
-    pub target: String,
+    pub path: String,
+    pub query: Vec<(String, String)>,
     pub headers: Vec<(&'static str, String)>,
     pub body: Vec<u8>,
     pub reply: oneshot::Sender<Answer>,
 }
 
 /// Between clients and processes.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Net(Arc<Mutex<Vec<Call>>>);
+#[derive(Debug, Clone)]
+pub(super) struct Net {
+    calls: Arc<Mutex<Vec<Call>>>,
+    stir: Arc<Notify>,
+}
 
 impl Net {
-    pub fn calls(&self) -> MutexGuard<'_, Vec<Call>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// `stir` is told of every call.
+    pub fn new(stir: Arc<Notify>) -> Self {
+        Self { calls: Arc::default(), stir }
     }
 
-    async fn send(&self, tenant: usize, (method, target): (&'static str, String), more: Sent<'_>) -> Option<Answer> {
-        let (reply, answer) = oneshot::channel();
-        let mut headers = vec![("content-type", "application/json".to_owned())];
-        headers.extend(more.key.map(|key| ("idempotency-key", key.to_owned())));
-        if more.background {
-            headers.push(("prefer", "respond-async".to_owned()));
-        }
-        let body = more.body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
-        self.calls().push(Call { tenant, method, target, headers, body, reply });
-        tokio::time::timeout(GATEWAY, answer).await.ok()?.ok()
+    pub fn calls(&self) -> MutexGuard<'_, Vec<Call>> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-#[derive(Debug, Default)]
-struct Sent<'a> {
-    key: Option<&'a str>,
-    background: bool,
-    body: Option<&'a Value>,
+/// A request, before it is known whose it is.
+#[derive(Debug, Clone)]
+pub(super) struct Sent {
+    pub method: &'static str,
+    pub path: String,
+    pub query: Vec<(String, String)>,
+    pub key: Option<String>,
+    pub prefer: Option<String>,
+    pub body: Option<Value>,
+}
+
+impl Sent {
+    pub fn new(method: &'static str, path: String) -> Self {
+        Self { method, path, query: Vec::new(), key: None, prefer: None, body: None }
+    }
 }
 
 /// What clients were told.
@@ -59,12 +72,63 @@ struct Sent<'a> {
 pub(super) struct Told {
     /// Numbers of batches by id, as far as an answer told the id.
     pub batches: BTreeMap<String, usize>,
-    /// Ids of batches that were said to be accepted or to have ended.
-    pub acknowledged: Vec<String>,
-    /// What was told as the end of a batch: id, status, counts, results.
-    pub ends: Vec<(String, Value)>,
+    pub said: Vec<Said>,
     /// What no client may see.
     pub wrong: Vec<String>,
+    /// Batches whose message was delivered as a dead one.
+    pub buried: BTreeSet<String>,
+    /// When faults stopped.
+    pub calm_at: i64,
+}
+
+/// Something a client was told of a batch, and when.
+#[derive(Debug)]
+pub(super) struct Said {
+    pub id: String,
+    /// In virtual time.
+    pub at: i64,
+    pub what: What,
+}
+
+#[derive(Debug)]
+pub(super) enum What {
+    /// It is accepted.
+    Accepted,
+    /// It has ended like this: status, counts, perhaps results.
+    End(Value),
+    /// It has ended, so that nothing can be done to it.
+    Ended,
+    Paused,
+    NothingToRetry,
+    RetryLimit,
+    /// Its retry: id, operations, place in the line.
+    Retried(String, u64, u64),
+    /// Why it failed, when it had ended.
+    Analysis(Value),
+    /// All results of this status, when it had ended.
+    Results(Option<&'static str>, Vec<Value>),
+}
+
+/// What a client knows of a batch.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    pub tenant: usize,
+    pub id: String,
+    /// Whether the client was told that it is accepted.
+    pub accepted: bool,
+    /// How far it was when the client last looked.
+    pub seen: Seen,
+}
+
+/// How far a batch is: not begun, at work, or ended; and how many operations have ended.
+pub(super) type Seen = (u8, u64);
+pub(super) const ENDED: u8 = 2;
+
+impl Known {
+    /// Whether the client was told that it has ended.
+    pub fn has_ended(&self) -> bool {
+        self.seen.0 == ENDED
+    }
 }
 
 /// A client.
@@ -73,55 +137,65 @@ pub(super) struct Client {
     pub net: Net,
     pub rng: Rng,
     pub told: Arc<Mutex<Told>>,
+    pub batches: Arc<Vec<Batch>>,
+    pub begin: Instant,
+    pub known: BTreeMap<usize, Known>,
 }
 
 impl Client {
-    fn told(&self) -> MutexGuard<'_, Told> {
+    pub(super) fn told(&self) -> MutexGuard<'_, Told> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub async fn run(mut self, batches: Vec<(usize, Batch)>) {
-        for (number, batch) in batches {
-            let pause = self.rng.below_ms(40);
-            tokio::time::sleep(Duration::from_millis(pause)).await;
-            let Some(id) = self.submit(number, &batch).await else { continue };
-            for _ in 0..self.rng.below(3) {
-                self.poll(batch.tenant, &id).await;
-            }
-            if batch.key.is_some() && self.rng.sometimes(150) {
-                self.submit(number, &batch).await;
-            }
-            if batch.key.is_some() && self.rng.sometimes(80) {
-                self.misuse(number, &batch).await;
+    pub(super) fn say(&self, id: &str, what: What) {
+        self.told().said.push(Said { id: id.to_owned(), at: since(self.begin), what });
+    }
+
+    pub(super) fn wrong(&self, what: String) {
+        self.told().wrong.push(what);
+    }
+
+    pub async fn run(mut self, script: Vec<Deed>) {
+        for deed in script {
+            match deed {
+                Deed::Wait(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
+                Deed::Submit(number) => self.submit(number).await,
+                Deed::Misuse(number) => self.misuse(number).await,
+                Deed::Poll(number) => self.poll(number).await,
+                Deed::Await(number) => self.await_end(number).await,
+                Deed::Analyse(number) => self.analyse(number).await,
+                Deed::Results(number) => self.results(number).await,
+                Deed::Cancel(number) => self.act("cancel", number).await,
+                Deed::Pause(number) => self.act("pause", number).await,
+                Deed::Resume(number) => self.act("resume", number).await,
+                Deed::Retry(number, keyed) => self.retry(number, keyed).await,
             }
         }
     }
 
-    /// Sends a batch until it is known to be accepted; without a key only once.
-    async fn submit(&mut self, number: usize, batch: &Batch) -> Option<String> {
-        let body = batch.body(number);
+    /// One call; `None` when there is no answer in time.
+    pub(super) async fn send(&self, tenant: usize, sent: Sent) -> Option<Answer> {
+        let (reply, answer) = oneshot::channel();
+        let mut headers = vec![("content-type", "application/json".to_owned())];
+        headers.extend(sent.key.map(|key| ("idempotency-key", key)));
+        headers.extend(sent.prefer.map(|prefer| ("prefer", prefer)));
+        let body = sent.body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
+        let Sent { method, path, query, .. } = sent;
+        self.net.calls().push(Call { tenant, method, path, query, headers, body, reply });
+        self.net.stir.notify_one();
+        tokio::time::timeout(GATEWAY, answer).await.ok()?.ok()
+    }
+
+    /// Calls until there is an answer that is not the service's fault.
+    pub(super) async fn insist(&mut self, tenant: usize, sent: Sent) -> Option<Answer> {
         for _ in 0..6 {
-            let sent = Sent { key: batch.key.as_deref(), background: batch.background, body: Some(&body) };
-            let answer = self.net.send(batch.tenant, ("POST", "/batch".into()), sent).await;
-            match answer {
-                Some(answer) if matches!(answer.status, 200 | 202) => {
-                    let id = answer.batch_id();
-                    self.acknowledged(number, batch, &answer);
-                    return Some(id);
-                }
+            match self.send(tenant, sent.clone()).await {
                 // Clocks that are minutes apart see a quota used up that is not.
                 Some(answer) if answer.status == 429 => {
                     let pause = answer.header("retry-after").parse().unwrap_or(1);
                     tokio::time::sleep(Duration::from_secs(pause)).await;
                 }
-                Some(answer) if answer.status < 500 => {
-                    if answer.body["error"] != "ATOMIC_TOO_LARGE" {
-                        let told = format!("batch {number} was refused: {} {}", answer.status, answer.body);
-                        self.told().wrong.push(told);
-                    }
-                    return None;
-                }
-                _ if batch.key.is_none() => return None,
+                Some(answer) if answer.status < 500 => return Some(answer),
                 _ => {
                     let pause = self.rng.below_ms(3_000);
                     tokio::time::sleep(Duration::from_millis(pause)).await;
@@ -131,67 +205,75 @@ impl Client {
         None
     }
 
-    fn acknowledged(&self, number: usize, batch: &Batch, answer: &Answer) {
-        let id = answer.batch_id();
+    /// What is known of a batch; its id follows from its key, if it has one.
+    pub(super) fn known(&self, number: usize) -> Option<Known> {
+        if let Some(known) = self.known.get(&number) {
+            return Some(known.clone());
+        }
+        let batch = self.batches.get(number)?;
+        let id = BatchId::idempotent(TENANTS[batch.tenant], SUBJECT, "/batch", batch.key.as_deref()?);
+        Some(Known { tenant: batch.tenant, id: id.to_string(), accepted: false, seen: (0, 0) })
+    }
+
+    fn request(batch: &Batch, body: Value) -> Sent {
+        Sent {
+            key: batch.key.clone(),
+            prefer: batch.prefer.map(|prefer| prefer.header()),
+            body: Some(body),
+            ..Sent::new("POST", "/batch".to_owned())
+        }
+    }
+
+    async fn submit(&mut self, number: usize) {
+        let batches = self.batches.clone();
+        let batch = &batches[number];
+        let sent = Self::request(batch, batch.body(number));
+        let answer = match batch.key {
+            Some(_) => self.insist(batch.tenant, sent).await,
+            None => self.send(batch.tenant, sent).await,
+        };
+        match answer {
+            Some(answer) if matches!(answer.status, 200 | 202) => self.accepted(number, &answer),
+            Some(answer) if answer.status == 429 => {}
+            Some(answer) if answer.status < 500 && answer.body["error"] != "ATOMIC_TOO_LARGE" => {
+                self.wrong(format!("batch {number} was refused: {} {}", answer.status, answer.body));
+            }
+            _ => {}
+        }
+    }
+
+    fn accepted(&mut self, number: usize, answer: &Answer) {
+        let (batch, id) = (&self.batches[number], answer.batch_id());
         let mut told = self.told();
-        let known = told.batches.iter().find(|(_, known)| **known == number).map(|(id, _)| id.clone());
-        if known.is_some_and(|known| known != id && batch.key.is_some()) {
+        let before = told.batches.iter().find(|(_, known)| **known == number).map(|(id, _)| id.clone());
+        if before.is_some_and(|before| before != id && batch.key.is_some()) {
             told.wrong.push(format!("I10: batch {number} was told as {id} and as another one"));
         }
         told.batches.insert(id.clone(), number);
+        drop(told);
+        self.say(&id, What::Accepted);
         if answer.status == 200 {
-            told.ends.push((id.clone(), answer.body.clone()));
+            self.say(&id, What::End(answer.body.clone()));
         }
-        told.acknowledged.push(id);
+        let seen = if answer.status == 200 { (ENDED, 0) } else { (0, 0) };
+        // Sent once more, it is still the retry that goes by the number.
+        let known = Known { tenant: batch.tenant, id, accepted: true, seen };
+        self.known.entry(number).or_insert(known);
     }
 
-    /// Another request under the same key.
-    async fn misuse(&mut self, number: usize, batch: &Batch) {
+    async fn misuse(&mut self, number: usize) {
+        let batches = self.batches.clone();
+        let batch = &batches[number];
+        if batch.key.is_none() || !self.known.contains_key(&number) {
+            return;
+        }
         let mut other = batch.body(number);
-        other["operations"][0]["id"] = json!("other");
         other["operations"] = json!([other["operations"][0]]);
-        let sent = Sent { key: batch.key.as_deref(), background: batch.background, body: Some(&other) };
-        let answer = self.net.send(batch.tenant, ("POST", "/batch".into()), sent).await;
+        other["operations"][0]["id"] = json!("other");
+        let answer = self.send(batch.tenant, Self::request(batch, other)).await;
         // A single operation with a reference is refused for that before its key is looked at.
         if let Some(answer) = answer.filter(|answer| answer.status < 400) {
-            self.told()
-                .wrong
-                .push(format!("I10: another request under the key of {:?} was taken: {:?}", batch.key, answer));
+            self.wrong(format!("I10: another request under the key of {:?} was taken: {answer:?}", batch.key));
         }
     }
-
-    /// Looks at a batch twice; what it sees may not go back.
-    async fn poll(&mut self, tenant: usize, id: &str) {
-        let mut last = (0, 0);
-        for _ in 0..2 {
-            let Some(answer) = self.net.send(tenant, ("GET", format!("/batches/{id}")), Sent::default()).await else {
-                continue;
-            };
-            match answer.status {
-                200 => {
-                    let now = progress(&answer.body);
-                    if now < last {
-                        self.told().wrong.push(format!("I2: {id} went back from {last:?} to {now:?}"));
-                    }
-                    last = now;
-                    if now.0 == 2 {
-                        self.told().ends.push((id.to_owned(), answer.body));
-                    }
-                }
-                500.. => {}
-                status => self.told().wrong.push(format!("{id} was acknowledged and is answered with {status}")),
-            }
-        }
-    }
-}
-
-/// How far a batch is, as its status tells.
-fn progress(body: &Value) -> (u8, u64) {
-    let rank = match body["status"].as_str().unwrap_or_default() {
-        "pending" => 0,
-        "processing" | "paused" => 1,
-        _ => 2,
-    };
-    let summary = &body["summary"];
-    (rank, summary["total"].as_u64().unwrap_or(0) - summary["pending"].as_u64().unwrap_or(0))
 }

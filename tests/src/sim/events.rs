@@ -1,29 +1,30 @@
 //! The events of a schedule: a call runs, a process takes work, crashes, freezes, or a message goes astray.
 
-use std::collections::BTreeSet;
 use std::sync::PoisonError;
-use std::time::Duration;
 
 use batch_core::http;
 use serde_json::{Value, json};
 
+use super::checks::{batch_of, tenant_of};
 use super::fault::Fault;
-use super::process::{Call, Done};
-use super::queue::POISON;
-use super::schedule::{Schedule, Waiting};
-use super::seam::Parked;
+use super::process::{Call, Done, On};
+use super::queue::Held;
+use super::schedule::{Phase, Schedule, Waiting};
 use super::wire::{Reply, Request};
 use super::workload::TENANTS;
 
-/// Time limits of the functions, in milliseconds.
+/// Time limit of a call of a client, in milliseconds.
 const ANSWER_MS: i64 = 29_000;
-const DELIVERY_MS: i64 = 60_000;
+/// The two queues, as deliveries name them.
+const QUEUE: &str = "arn:aws:sqs:us-east-1:000000000000:BatchQueue";
+const DEAD_QUEUE: &str = "arn:aws:sqs:us-east-1:000000000000:BatchDeadLetterQueue";
 
 #[derive(Debug, Clone, Copy)]
 enum Choice {
     Call(usize),
     Take(usize),
     Deliver,
+    Bury,
 }
 
 impl Schedule {
@@ -31,9 +32,10 @@ impl Schedule {
     pub(super) fn event(&mut self) -> bool {
         self.mischief();
         let now = self.now();
+        self.replay(now);
         let mut choices = Vec::new();
         for (place, parked) in self.lot.calls().iter().enumerate() {
-            let weight = if parked.is_awaited() || self.draining { 6 } else { 1 };
+            let weight = if parked.is_awaited() || self.phase == Phase::Drain { 6 } else { 1 };
             choices.extend(std::iter::repeat_n(Choice::Call(place), weight));
         }
         if self.nodes.iter().any(|node| node.busy.is_none()) {
@@ -42,6 +44,9 @@ impl Schedule {
             }
             if self.queue.next_at().is_some_and(|at| at <= now) {
                 choices.extend(std::iter::repeat_n(Choice::Deliver, 4));
+            }
+            if self.setup.buries && self.queue.next_dead_at().is_some_and(|at| at <= now) {
+                choices.extend(std::iter::repeat_n(Choice::Bury, 4));
             }
         }
         if choices.is_empty() {
@@ -54,62 +59,12 @@ impl Schedule {
             }
             Choice::Take(place) => self.take(place),
             Choice::Deliver => self.deliver(),
-        }
-        true
-    }
-
-    /// Faults that do not wait for a call.
-    fn mischief(&mut self) {
-        if self.draining {
-            return;
-        }
-        let now = self.now();
-        if self.faults.happens(Fault::Frozen, 4, &mut self.rng) {
-            let busy: Vec<usize> = (0..self.nodes.len()).filter(|place| self.nodes[*place].busy.is_some()).collect();
-            if !busy.is_empty() {
-                let node = *self.rng.of(&busy);
-                if let Some(busy) = &self.nodes[node].busy {
-                    busy.gate.close();
-                }
-                self.log(|| format!("process {node} freezes"));
+            Choice::Bury => {
+                let held = self.queue.receive_dead(now, 2);
+                self.bury(&held);
             }
         }
-        if self.rng.sometimes(10) {
-            self.thaw();
-        }
-        if self.faults.happens(Fault::MessageDuplicated, 8, &mut self.rng) {
-            let done = self.queue.duplicate(now, &mut self.rng);
-            self.log(|| format!("a message is visible again: {done}"));
-        }
-        if self.faults.happens(Fault::Poison, 1, &mut self.rng) {
-            self.queue.send(POISON, now);
-        }
-    }
-
-    fn thaw(&mut self) {
-        let frozen: Vec<usize> = (0..self.nodes.len()).filter(|place| self.nodes[*place].is_frozen()).collect();
-        if frozen.is_empty() {
-            return;
-        }
-        let node = *self.rng.of(&frozen);
-        if let Some(busy) = &self.nodes[node].busy {
-            busy.gate.open();
-        }
-        self.log(|| format!("process {node} goes on"));
-    }
-
-    /// Lets minutes go by when nothing moves because a process is frozen.
-    pub(super) async fn pass(&mut self) {
-        if !self.nodes.iter().any(super::process::Node::is_frozen) {
-            return;
-        }
-        if self.rng.sometimes(300) {
-            let wait = self.rng.below_ms(400_000);
-            tokio::time::sleep(Duration::from_millis(wait)).await;
-        }
-        if self.rng.sometimes(300) {
-            self.thaw();
-        }
+        true
     }
 
     /// A process takes a client's call.
@@ -125,26 +80,27 @@ impl Schedule {
         }
         let request = http::Request {
             method: call.method.to_owned(),
-            path: call.target.clone(),
+            path: call.path.clone(),
             base_path: String::new(),
-            query: Vec::new(),
+            query: call.query.clone(),
             headers,
             body: call.body,
             request_id: "request".into(),
         };
-        let (node, of) = self.free(ANSWER_MS, BTreeSet::from([TENANTS[call.tenant].to_owned()]));
+        let (node, of) = self.free(ANSWER_MS, On::behalf_of([TENANTS[call.tenant].to_owned()]));
         self.log(|| {
-            format!("process {node} takes {} {} {}", call.method, call.target, String::from_utf8_lossy(&request.body))
+            let body = String::from_utf8_lossy(&request.body);
+            format!("process {node} takes {} {} {:?} {body}", call.method, call.path, call.query)
         });
         self.waiting.insert((node, of.run), Waiting::Client(call.reply));
         self.nodes[node].answer(&mut self.tasks, &self.finished, of, request);
     }
 
     /// A process that has nothing to do, and its next call.
-    fn free(&mut self, limit: i64, tenants: BTreeSet<String>) -> (usize, Call) {
+    fn free(&mut self, limit: i64, on: On) -> (usize, Call) {
         let free: Vec<usize> = (0..self.nodes.len()).filter(|place| self.nodes[*place].busy.is_none()).collect();
         self.runs += 1;
-        (*self.rng.of(&free), Call { run: self.runs, now: self.now(), limit, tenants })
+        (*self.rng.of(&free), Call { run: self.runs, now: self.now(), limit, on })
     }
 
     fn deliver(&mut self) {
@@ -159,19 +115,41 @@ impl Schedule {
             self.log(|| format!("a delivery is lost: {bodies:?}"));
             return;
         }
-        let record = |held: &super::queue::Held| {
+        self.log(|| format!("a delivery of {bodies:?}"));
+        self.hand_over(&held, QUEUE);
+    }
+
+    /// Dead messages are delivered as such.
+    fn bury(&mut self, held: &[Held]) {
+        let ids = held.iter().filter_map(|held| batch_of(&held.body));
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).buried.extend(ids);
+        let count = held.len();
+        self.log(|| format!("a delivery of {count} dead messages"));
+        self.hand_over(held, DEAD_QUEUE);
+    }
+
+    fn hand_over(&mut self, held: &[Held], from: &str) {
+        let record = |held: &Held| {
             json!({
                 "messageId": held.id.to_string(),
                 "receiptHandle": held.id.to_string(),
                 "body": held.body,
+                "eventSourceARN": from,
                 "attributes": { "ApproximateReceiveCount": held.receives.to_string() },
                 "messageAttributes": {},
             })
         };
         let records: Vec<Value> = held.iter().map(record).collect();
-        let tenants: Option<BTreeSet<String>> = bodies.iter().map(|body| tenant_of(body)).collect();
-        let (node, of) = self.free(DELIVERY_MS, tenants.unwrap_or_default());
-        self.log(|| format!("process {node} is delivered {bodies:?}"));
+        let mut on = On::default();
+        for held in held {
+            on.batches.extend(batch_of(&held.body));
+            match tenant_of(&held.body) {
+                Some(tenant) => drop(on.tenants.insert(tenant)),
+                None => on.sweeps = true,
+            }
+        }
+        let (node, of) = self.free(self.setup.delivery_ms, on);
+        self.log(|| format!("process {node} is delivered {records:?}"));
         let ids = held.iter().map(|held| held.id).collect();
         self.waiting.insert((node, of.run), Waiting::Queue(ids));
         self.nodes[node].deliver(&mut self.tasks, &self.finished, of, &json!({ "Records": records }));
@@ -179,8 +157,7 @@ impl Schedule {
 
     /// Hands out what processes have finished.
     pub(super) fn collect(&mut self) {
-        let finished = std::mem::take(&mut *self.finished.lock().unwrap_or_else(PoisonError::into_inner));
-        for (node, run, done) in finished {
+        for (node, run, done) in self.finished.take() {
             if self.nodes[node].busy.as_ref().is_some_and(|busy| busy.run == run) {
                 self.nodes[node].busy = None;
             }
@@ -232,28 +209,26 @@ impl Schedule {
         self.nodes[node].crash();
     }
 
-    /// Whether a call names nothing of a tenant its process does not work for.
-    pub(super) fn check_tenant(&mut self, parked: &Parked) {
-        let Some(busy) = self.nodes[parked.node].busy.as_ref().filter(|_| parked.is_awaited()) else { return };
-        if busy.tenants.is_empty() {
-            return;
-        }
-        let mut named = BTreeSet::new();
-        tenants_in(&parked.request.body, &mut named);
-        if !named.is_subset(&busy.tenants) {
-            let told = format!("I13: a call for {:?} names {named:?}: {:?}", busy.tenants, parked.request);
-            self.wrong.push(told);
-        }
-    }
-
     /// The queue's side of a call; none when it is not the queue's.
     pub(super) fn queued(&mut self, request: &Request) -> Option<Reply> {
         let now = self.now();
         match request.operation.as_str() {
             "SendMessage" => {
                 let late = self.faults.happens(Fault::MessageDelayed, 150, &mut self.rng);
-                let delay = if late { i64::try_from(self.rng.below_ms(600_000)).unwrap_or(0) } else { 0 };
-                self.queue.send(request.body["MessageBody"].as_str().unwrap_or_default(), now + delay);
+                let late = if late { i64::try_from(self.rng.below_ms(600_000)).unwrap_or(0) } else { 0 };
+                let delay = request.body["DelaySeconds"].as_i64().unwrap_or(0) * 1_000 + late;
+                let body = request.body["MessageBody"].as_str().unwrap_or_default();
+                let lost = self.setup.lost > 0 && self.phase == Phase::Work;
+                self.setup.lost -= usize::from(lost);
+                if lost || self.faults.happens(Fault::MessageLost, 40, &mut self.rng) {
+                    self.log(|| "the message is lost".into());
+                } else {
+                    self.queue.send(body, now + delay);
+                }
+                if self.setup.dead > 0 && self.phase == Phase::Work {
+                    self.setup.dead -= 1;
+                    self.queue.kill(now, &mut self.rng);
+                }
                 Some(Reply::ok(&json!({ "MessageId": "m" })))
             }
             "ChangeMessageVisibility" => {
@@ -264,23 +239,5 @@ impl Schedule {
             }
             _ => None,
         }
-    }
-}
-
-/// The tenant of a message; none for one of the sweep.
-fn tenant_of(body: &str) -> Option<String> {
-    let body: Value = serde_json::from_str(body).ok()?;
-    body["tenant"].as_str().map(str::to_owned)
-}
-
-fn tenants_in(value: &Value, found: &mut BTreeSet<String>) {
-    match value {
-        Value::String(text) => {
-            let tenant = text.strip_prefix("T#").and_then(|rest| rest.split('#').next()).map(str::to_owned);
-            found.extend(tenant.or_else(|| tenant_of(text)));
-        }
-        Value::Array(items) => items.iter().for_each(|item| tenants_in(item, found)),
-        Value::Object(fields) => fields.values().for_each(|field| tenants_in(field, found)),
-        _ => {}
     }
 }

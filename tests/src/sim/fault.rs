@@ -34,6 +34,7 @@ faults! {
     ReplyHangs = "reply never comes",
     RequestLost = "request lost",
     Ghost = "request carried out after it was given up",
+    Late = "request carried out minutes later",
     Duplicate = "request carried out twice",
     Conflict = "transaction conflict on some items",
     InProgress = "transaction in progress",
@@ -52,8 +53,12 @@ faults! {
     MessageReordered = "messages out of order",
     MessageDelayed = "message delayed",
     DeliveryLost = "delivery lost",
+    MessageLost = "message lost",
+    MessageForeign = "message with another tenant's batch",
     MessageDead = "message in the dead-letter queue",
     Poison = "message that cannot be read",
+    HeadUnknown = "batch of a version that nobody knows",
+    TokenForgotten = "commit repeated when its token is forgotten",
     TinyLimits = "tiny limits",
 }
 
@@ -100,6 +105,11 @@ impl Faults {
         Self { rate: 0, kinds: Vec::new(), counters }
     }
 
+    /// The same faults, with these counts.
+    pub fn with(self, counters: Counters) -> Self {
+        Self { counters, ..self }
+    }
+
     pub fn count(&mut self, fault: Fault) {
         *self.counters.entry(fault).or_default() += 1;
     }
@@ -115,7 +125,9 @@ impl Faults {
 
     /// What a call suffers, if anything.
     pub fn of_call(&mut self, request: &Request, rng: &mut Rng) -> Option<Fault> {
-        if !rng.sometimes(self.rate) {
+        // What is only read is read again; there are more of these calls than of all others.
+        let reads = matches!(request.operation.as_str(), "Query" | "GetItem");
+        if !rng.sometimes(if reads { self.rate / 2 } else { self.rate }) {
             return None;
         }
         let commit = request.operation == "TransactWriteItems";

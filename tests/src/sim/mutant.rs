@@ -1,9 +1,14 @@
 //! Bugs on purpose: something that makes the protocol safe is taken off the wire.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::wire::{Request, text};
 
+/// The condition of what is written under a lock, and the part of a condition that nobody may have one.
+const HELD: &str = "#lk = :lk";
+const UNLOCKED: &str = " AND attribute_not_exists(#lk)";
 /// A condition that holds of anything.
 const ALWAYS: &str = "attribute_exists(pk) OR attribute_not_exists(pk)";
 
@@ -44,11 +49,29 @@ pub enum Mutant {
     BlindAccept,
     /// Head and state may be read as they were.
     EventualReads,
+    /// What a wide commit did is written, and its locks are taken off, whoever holds them.
+    BlindUnlock,
+    /// Rows are read as if nobody had locked them.
+    DirtyRead,
+    /// A row is written whether or not somebody has locked it.
+    LockIgnored,
+    /// What a wide commit only reads is not locked.
+    NoReadLocks,
+    /// Locks are put whatever the batch is at.
+    NoLockFence,
+    /// A lock past its lease is broken without stopping its holder first.
+    NoFencingWrite,
+    /// The effects of a wide commit are written before its commit point.
+    LateCommitPoint,
+    /// Attempts at a wide commit are counted, where each needs a name of its own.
+    CounterNonce,
+    /// Locks are left alone for days.
+    LongLease,
 }
 
 impl Mutant {
     /// Every one, with its name on the command line.
-    pub const ALL: [(Self, &'static str); 17] = [
+    pub const ALL: [(Self, &'static str); 26] = [
         (Self::NoStateGuard, "no-state-guard"),
         (Self::NoCursorGuard, "no-cursor-guard"),
         (Self::NoVersion, "no-version"),
@@ -66,6 +89,15 @@ impl Mutant {
         (Self::NoClaim, "no-claim"),
         (Self::BlindAccept, "blind-accept"),
         (Self::EventualReads, "eventual-reads"),
+        (Self::BlindUnlock, "blind-unlock"),
+        (Self::DirtyRead, "dirty-read"),
+        (Self::LockIgnored, "lock-ignored"),
+        (Self::NoReadLocks, "no-read-locks"),
+        (Self::NoLockFence, "no-lock-fence"),
+        (Self::NoFencingWrite, "no-fencing-write"),
+        (Self::LateCommitPoint, "late-commit-point"),
+        (Self::CounterNonce, "counter-nonce"),
+        (Self::LongLease, "long-lease"),
     ];
 
     /// `None` when there is none of that name.
@@ -73,13 +105,15 @@ impl Mutant {
         Self::ALL.into_iter().find(|(_, known)| *known == name).map(|(mutant, _)| mutant)
     }
 
-    /// Changes a commit; what is left for later.
-    pub(super) fn spoil_commit(self, body: &mut Value) -> Option<Request> {
+    /// Changes a transaction; what is left for later.
+    pub(super) fn spoil_transaction(self, body: &mut Value) -> Option<Request> {
         let actions = body["TransactItems"].as_array_mut()?;
-        let failed = actions.first().is_some_and(|guard| text(&guard["Put"]["Item"], "status", "S") == "failed");
+        let state = &actions.first()?["Put"]["Item"];
+        let commits = text(state, "sk", "S") == "A#STATE";
+        let failed = text(state, "status", "S") == "failed";
         let mut later = Vec::new();
         match self {
-            Self::ResultsApart => {
+            Self::ResultsApart if commits => {
                 let guard = actions.first().cloned()?;
                 let put = &guard["Put"];
                 let mut check = json!({ "TableName": put["TableName"], "Key": key(&put["Item"]) });
@@ -89,13 +123,13 @@ impl Mutant {
                 actions[0] = json!({ "ConditionCheck": check });
                 later.push(guard);
             }
-            Self::Halves => {
+            Self::Halves if commits => {
                 let at = 1 + actions.len() / 2;
                 if at < actions.len() {
                     later = actions.split_off(at);
                 }
             }
-            Self::NoCount | Self::NoClaim => {
+            Self::NoCount | Self::NoClaim if commits => {
                 let mark = if self == Self::NoCount { "#N#" } else { "#U#" };
                 for action in actions.iter_mut() {
                     drop_write(action, mark);
@@ -103,12 +137,39 @@ impl Mutant {
             }
             _ => {
                 for (place, action) in actions.iter_mut().enumerate() {
-                    self.spoil(place, action, failed);
+                    if commits {
+                        self.spoil(place, action, failed);
+                    } else {
+                        self.spoil_lock(action);
+                    }
                 }
             }
         }
-        (!later.is_empty())
-            .then(|| Request { operation: "TransactWriteItems".into(), body: json!({ "TransactItems": later }) })
+        (!later.is_empty()).then(|| Request {
+            operation: "TransactWriteItems".into(),
+            body: Arc::new(json!({ "TransactItems": later })),
+        })
+    }
+
+    /// Changes what puts a lock, is written under one, or takes it off.
+    fn spoil_lock(self, action: &mut Value) {
+        let Some((kind, inner)) = action.as_object_mut().and_then(|action| action.iter_mut().next()) else { return };
+        let condition = inner["ConditionExpression"].as_str().unwrap_or_default().to_owned();
+        let pk = text(&inner["Key"], "pk", "S");
+        match self {
+            Self::BlindUnlock if condition == HELD => weaken(inner, ALWAYS),
+            Self::NoLockFence if kind == "ConditionCheck" => weaken(inner, ALWAYS),
+            // Of a row that is to be written the expiry is taken off with it.
+            Self::NoReadLocks
+                if inner["UpdateExpression"] == "SET #lk = :lk" && !pk.contains("#U#") && !pk.contains("#N#") =>
+            {
+                let mut check = inner.clone();
+                check.as_object_mut().map(|check| check.shift_remove("UpdateExpression"));
+                weaken(&mut check, &condition);
+                *action = json!({ "ConditionCheck": check });
+            }
+            _ => {}
+        }
     }
 
     fn spoil(self, place: usize, action: &mut Value, failed: bool) {
@@ -133,7 +194,10 @@ impl Mutant {
             _ => false,
         };
         if weak {
-            weaken(inner);
+            weaken(inner, ALWAYS);
+        }
+        if let Some(left) = condition.strip_suffix(UNLOCKED).filter(|_| self == Self::LockIgnored) {
+            weaken(inner, left);
         }
         if self == Self::NoTombstone && inner["Item"].get("_del").is_some() {
             let mut delete = inner.clone();
@@ -152,16 +216,52 @@ impl Mutant {
             return;
         }
         match self {
-            Self::NoStateGuard | Self::TokenOnly if sk == "A#STATE" => weaken(body),
+            Self::NoStateGuard | Self::TokenOnly if sk == "A#STATE" => weaken(body, ALWAYS),
             Self::NoCursorGuard
                 if sk == "A#STATE" && body["ConditionExpression"] == "#rev = :rev AND #seed = :seed" =>
             {
-                weaken(body);
+                weaken(body, ALWAYS);
             }
-            Self::BlindAccept if sk == "A#HEAD" => weaken(body),
+            Self::BlindAccept if sk == "A#HEAD" => weaken(body, ALWAYS),
             _ => {}
         }
     }
+
+    /// Whether a call is answered at once and carried out later.
+    pub(super) fn defers(self, request: &Request) -> bool {
+        let item = &request.body["Item"];
+        self == Self::LateCommitPoint && text(item, "sk", "S") == "A#STATE" && text(item, "status", "S") == "committed"
+    }
+
+    /// Changes an answer.
+    pub(super) fn spoil_answer(self, operation: &str, answer: &mut Value) {
+        if self != Self::DirtyRead {
+            return;
+        }
+        let is_nothing = |item: &Value| item.as_object().is_some_and(|item| item.len() <= 1);
+        match operation {
+            "BatchGetItem" => {
+                for items in answer["Responses"].as_object_mut().into_iter().flat_map(|tables| tables.values_mut()) {
+                    let Some(items) = items.as_array_mut() else { continue };
+                    items.iter_mut().for_each(drop_lock);
+                    items.retain(|item| !is_nothing(item));
+                }
+            }
+            "TransactGetItems" => {
+                for told in answer["Responses"].as_array_mut().into_iter().flatten() {
+                    drop_lock(&mut told["Item"]);
+                    if is_nothing(&told["Item"]) {
+                        *told = json!({});
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn drop_lock(item: &mut Value) {
+    item.as_object_mut().map(|item| item.shift_remove("_lk"));
 }
 
 fn key(item: &Value) -> Value {
@@ -183,15 +283,15 @@ fn drop_write(action: &mut Value, mark: &str) {
     *action = json!({ "ConditionCheck": check });
 }
 
-/// Takes a condition away.
-fn weaken(action: &mut Value) {
-    action["ConditionExpression"] = ALWAYS.into();
-    for (kind, names) in [
-        ("ExpressionAttributeNames", &["#lk", "#is", "#rev", "#seed", "#ttl"][..]),
-        ("ExpressionAttributeValues", &[":is", ":rev", ":seed", ":now"]),
-    ] {
+/// Puts another condition in the place of one, and forgets the names and values that nothing uses any more.
+fn weaken(action: &mut Value, condition: &str) {
+    action["ConditionExpression"] = condition.into();
+    let used = format!("{condition} {}", action["UpdateExpression"].as_str().unwrap_or_default());
+    for kind in ["ExpressionAttributeNames", "ExpressionAttributeValues"] {
         let Some(known) = action.get_mut(kind).and_then(Value::as_object_mut) else { continue };
-        known.retain(|name, _| !names.contains(&name.as_str()));
+        known.retain(|name, _| {
+            used.split(|c: char| !c.is_ascii_alphanumeric() && !"#:".contains(c)).any(|word| word == name)
+        });
         if known.is_empty() {
             action.as_object_mut().map(|action| action.shift_remove(kind));
         }

@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use batch_core::app::{App, Parts};
+use batch_core::auth::{Fetch, FetchFailed};
 use batch_core::config::Function;
 use batch_core::http::{self, Response};
 use batch_core::limits::Limits;
 use batch_core::model::Model;
 use batch_core::runtime::{Clock, Timestamp};
+use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
@@ -21,6 +23,11 @@ use crate::world::config;
 
 /// When time begins: 2026-01-01T00:00:00Z.
 pub(super) const BEGIN_MS: i64 = 1_767_225_600_000;
+
+/// Nobody here has a token, and a client that could fetch keys would read all the machine's certificates at each start.
+fn no_keys() -> Fetch {
+    Box::new(|| Box::pin(async { Err(FetchFailed("there are none".to_owned())) }))
+}
 
 /// Virtual time since the beginning, in milliseconds.
 pub(super) fn since(begin: Instant) -> i64 {
@@ -35,8 +42,32 @@ pub(super) enum Done {
     Delivered(Vec<String>),
 }
 
-/// Ends of calls, with the process and the number of its call.
-pub(super) type Finished = Arc<Mutex<Vec<(usize, u64, Done)>>>;
+/// The end of a call, with the process and the number of its call.
+type End = (usize, u64, Done);
+
+/// Ends of calls.
+#[derive(Debug, Clone)]
+pub(super) struct Finished {
+    ends: Arc<Mutex<Vec<End>>>,
+    stir: Arc<Notify>,
+}
+
+impl Finished {
+    /// `stir` is told of every end.
+    pub fn new(stir: Arc<Notify>) -> Self {
+        Self { ends: Arc::default(), stir }
+    }
+
+    fn push(&self, end: End) {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner).push(end);
+        self.stir.notify_one();
+    }
+
+    /// Those since this was last asked.
+    pub fn take(&self) -> Vec<End> {
+        std::mem::take(&mut self.ends.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
 
 /// Stops a call without ending it.
 #[derive(Debug, Clone, Default)]
@@ -90,27 +121,44 @@ pub(super) struct Busy {
     pub until: i64,
     /// Whether it goes on after that all the same.
     pub zombie: bool,
-    /// On whose behalf; none for the sweep, which serves all.
-    pub tenants: BTreeSet<String>,
+    pub on: On,
     abort: AbortHandle,
+}
+
+/// On whose behalf a process works.
+#[derive(Debug, Default)]
+pub(super) struct On {
+    pub tenants: BTreeSet<String>,
+    /// Batches of its messages.
+    pub batches: BTreeSet<String>,
+    /// Whether it serves a message that is no tenant's.
+    pub sweeps: bool,
+}
+
+impl On {
+    pub fn behalf_of<const N: usize>(tenants: [String; N]) -> Self {
+        Self { tenants: BTreeSet::from(tenants), ..Self::default() }
+    }
 }
 
 /// A process.
 #[derive(Debug)]
 pub(super) struct Node {
     pub number: usize,
+    /// How wrong its clock is, in milliseconds.
+    pub skew: i64,
     pub app: App,
     pub busy: Option<Busy>,
 }
 
 impl Node {
-    /// `skew` is how wrong its clock is, in milliseconds.
     pub fn new(number: usize, (seed, skew): (u64, i64), limits: Limits, lot: &Lot, begin: Instant) -> Self {
         let clock = Clock::from_fn(move || Timestamp(BEGIN_MS).plus_ms(since(begin) + skew));
-        let parts = Parts { http: Some(lot.client(number)), jwks: None, clock, entropy: rng::entropy(seed), limits };
+        let parts =
+            Parts { http: Some(lot.client(number)), jwks: Some(no_keys()), clock, entropy: rng::entropy(seed), limits };
         let model = Model::from_yaml(MODEL).expect("the simulator's model is right");
         let app = App::assemble(config(), model, parts).expect("the app starts");
-        Self { number, app, busy: None }
+        Self { number, skew, app, busy: None }
     }
 
     fn start<F>(&mut self, tasks: &mut JoinSet<()>, of: Call, call: F)
@@ -119,8 +167,8 @@ impl Node {
     {
         let gate = Gate::default();
         let abort = tasks.spawn(Gated { gate: gate.clone(), call: Box::pin(call) });
-        let Call { run, now, limit, tenants } = of;
-        self.busy = Some(Busy { run, gate, until: now + limit, zombie: false, tenants, abort });
+        let Call { run, now, limit, on } = of;
+        self.busy = Some(Busy { run, gate, until: now + limit, zombie: false, on, abort });
     }
 
     /// Takes an HTTP call.
@@ -129,7 +177,7 @@ impl Node {
         let function = if request.method == "GET" { Function::Status } else { Function::Submit };
         self.start(tasks, of, async move {
             let response = http::handle(&app, function, &request).await;
-            finished.lock().unwrap_or_else(PoisonError::into_inner).push((node, run, Done::Answered(response)));
+            finished.push((node, run, Done::Answered(response)));
         });
     }
 
@@ -142,7 +190,7 @@ impl Node {
         self.start(tasks, of, async move {
             let response = executor::handle(&app, lambda_runtime::LambdaEvent::new(event, context)).await;
             let again = response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect();
-            finished.lock().unwrap_or_else(PoisonError::into_inner).push((node, run, Done::Delivered(again)));
+            finished.push((node, run, Done::Delivered(again)));
         });
     }
 
@@ -164,5 +212,5 @@ pub(super) struct Call {
     pub run: u64,
     pub now: i64,
     pub limit: i64,
-    pub tenants: BTreeSet<String>,
+    pub on: On,
 }

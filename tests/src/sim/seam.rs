@@ -7,8 +7,10 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 
+use super::process::since;
 use super::wire::{Reply, Request};
 
 /// A call that waits for its turn.
@@ -17,6 +19,8 @@ pub(super) struct Parked {
     /// The process that made it.
     pub node: usize,
     pub request: Request,
+    /// When it was sent, in virtual time.
+    pub at: i64,
     /// Closed when the process is gone or has given up, which does not keep the call from being carried out.
     pub reply: Option<oneshot::Sender<Reply>>,
 }
@@ -25,6 +29,11 @@ impl Parked {
     /// Whether anybody waits for the answer.
     pub fn is_awaited(&self) -> bool {
         self.reply.as_ref().is_some_and(|reply| !reply.is_closed())
+    }
+
+    /// The same call, for whose answer nobody waits.
+    pub fn ghost(&self) -> Self {
+        Self { node: self.node, request: self.request.clone(), at: self.at, reply: None }
     }
 
     pub fn answer(&mut self, answer: Reply) {
@@ -36,12 +45,21 @@ impl Parked {
 }
 
 /// Where calls are parked.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Lot(Arc<Mutex<Vec<Parked>>>);
+#[derive(Debug, Clone)]
+pub(super) struct Lot {
+    calls: Arc<Mutex<Vec<Parked>>>,
+    stir: Arc<Notify>,
+    begin: Instant,
+}
 
 impl Lot {
+    /// `stir` is told of every call.
+    pub fn new(stir: Arc<Notify>, begin: Instant) -> Self {
+        Self { calls: Arc::default(), stir, begin }
+    }
+
     pub fn calls(&self) -> MutexGuard<'_, Vec<Parked>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The client of a process.
@@ -60,8 +78,9 @@ struct Port {
 impl HttpConnector for Port {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let (sender, receiver) = oneshot::channel();
-        let parked = Parked { node: self.node, request: Request::read(&request), reply: Some(sender) };
-        self.lot.calls().push(parked);
+        let (request, at) = (Request::read(&request), since(self.lot.begin));
+        self.lot.calls().push(Parked { node: self.node, request, at, reply: Some(sender) });
+        self.lot.stir.notify_one();
         HttpConnectorFuture::new(async move {
             match receiver.await {
                 Ok(reply) => reply.into_response(),

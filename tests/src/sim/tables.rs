@@ -1,16 +1,22 @@
 //! The database, one call at a time, and everything that was ever written to it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, OnceLock};
 
+use batch_core::auth::{ApiKey, ApiKeyRecord};
+use batch_core::runtime::Timestamp;
 use dynoxide::Database;
+use dynoxide::actions::describe_table::DescribeTableRequest;
 use serde_json::{Value, json};
 
+use super::client::SUBJECT;
+use super::mischief::TOKEN_MS;
 use super::mutant::Mutant;
+use super::process::BEGIN_MS;
+use super::rng::{Rng, entropy};
 use super::wire::{Reply, Request, actions, text};
 use crate::seam::dispatch;
 
-/// How long `DynamoDB` remembers a client's token.
-const TOKEN_MS: i64 = 600_000;
 /// Bytes of the items of one transaction.
 const TRANSACTION_BYTES: usize = 4_000_000;
 
@@ -36,7 +42,7 @@ pub(super) struct Tables {
     pub items: BTreeMap<ItemKey, Vec<(usize, Option<Value>)>>,
     /// Partitions of the batches that were accepted.
     pub heads: BTreeSet<String>,
-    tokens: BTreeMap<String, (Value, i64)>,
+    tokens: BTreeMap<String, (Arc<Value>, i64)>,
 }
 
 impl Tables {
@@ -51,6 +57,10 @@ impl Tables {
         }
     }
 
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
     /// The item as it stands.
     pub fn item(&self, key: &ItemKey) -> Option<&Value> {
         self.items.get(key)?.last()?.1.as_ref()
@@ -61,46 +71,59 @@ impl Tables {
         self.items.get(key)?.iter().rev().find(|(at, _)| *at < step)?.1.as_ref()
     }
 
+    /// Statuses that batches came by.
+    pub fn statuses(&self) -> BTreeSet<String> {
+        let states = self.items.iter().filter(|((_, _, sk), _)| sk == "A#STATE").flat_map(|(_, states)| states);
+        states.filter_map(|(_, state)| Some(text(state.as_ref()?, "status", "S").to_owned())).collect()
+    }
+
     /// Carries a call out at `now`; beside the answer a call that a mutant leaves for later.
     pub fn run(&mut self, request: &Request, now: i64) -> (Reply, Option<Request>) {
-        let mut body = request.body.clone();
-        if let Some(token) = body.as_object_mut().and_then(|body| body.shift_remove("ClientRequestToken")) {
-            let token = token.as_str().unwrap_or_default().to_owned();
-            match self.tokens.get(&token).filter(|(_, at)| now - at < TOKEN_MS) {
-                Some((before, _)) if *before == body => return (Reply::ok(&json!({})), None),
-                Some(_) => return (Reply::error(400, "IdempotentParameterMismatchException"), None),
-                None => {}
-            }
-            if body.to_string().len() > TRANSACTION_BYTES {
-                return (Reply::error(400, "ValidationException"), None);
-            }
-            let sent = body.clone();
-            let later = self.mutant.and_then(|mutant| mutant.spoil_commit(&mut body));
-            let reply = self.carry_out(request, &body, now);
-            if reply.is_ok() {
-                self.tokens.insert(token, (sent, now));
-                return (reply, later);
-            }
+        if let Some(token) = request.body["ClientRequestToken"].as_str() {
+            return self.commit(request, token, now);
+        }
+        let Some(mutant) = self.mutant else { return (self.carry_out(request, &request.body, now), None) };
+        let mut body = Value::clone(&request.body);
+        mutant.spoil_call(&request.operation, &mut body);
+        let old = mutant == Mutant::EventualReads && request.operation == "Query" && !request.is_search();
+        let reply = old.then(|| self.old_batch(&body)).flatten();
+        (reply.unwrap_or_else(|| self.carry_out(request, &body, now)), None)
+    }
+
+    fn commit(&mut self, request: &Request, token: &str, now: i64) -> (Reply, Option<Request>) {
+        match self.tokens.get(token).filter(|(_, at)| now - at < TOKEN_MS) {
+            Some((before, _)) if *before == request.body => return (Reply::ok(&json!({})), None),
+            Some(_) => return (Reply::error(400, "IdempotentParameterMismatchException"), None),
+            None => {}
+        }
+        let mut body = Value::clone(&request.body);
+        if let Some(body) = body.as_object_mut() {
+            body.shift_remove("ClientRequestToken");
+        }
+        if body.to_string().len() > TRANSACTION_BYTES {
+            return (Reply::error(400, "ValidationException"), None);
+        }
+        let later = self.mutant.and_then(|mutant| mutant.spoil_transaction(&mut body));
+        let reply = self.carry_out(request, &body, now);
+        if !reply.is_ok() {
             return (reply, None);
         }
-        if let Some(mutant) = self.mutant {
-            mutant.spoil_call(&request.operation, &mut body);
-            let old = mutant == Mutant::EventualReads && request.operation == "Query" && !request.is_search();
-            if let Some(reply) = old.then(|| self.old_batch(&body)).flatten() {
-                return (reply, None);
-            }
-        }
-        (self.carry_out(request, &body, now), None)
+        self.tokens.insert(token.to_owned(), (request.body.clone(), now));
+        (reply, later)
     }
 
     fn carry_out(&mut self, request: &Request, body: &Value, now: i64) -> Reply {
-        let answer = match dispatch(&self.database, &request.operation, body.clone()) {
+        let mut answer = match dispatch(&self.database, &request.operation, body) {
             Ok(answer) => answer,
             Err(refused) => return Reply::Answer(refused.status_code(), refused.to_json()),
         };
+        if let Some(mutant) = self.mutant {
+            mutant.spoil_answer(&request.operation, &mut answer);
+        }
         let writes = match request.operation.as_str() {
             "PutItem" => vec![written("Put", body)],
             "UpdateItem" => vec![written("Update", body)],
+            "DeleteItem" => vec![written("Delete", body)],
             "TransactWriteItems" => {
                 let writes = actions(body).into_iter().filter(|(kind, _)| *kind != "ConditionCheck");
                 writes.map(|(kind, action)| written(kind, action)).collect()
@@ -124,7 +147,7 @@ impl Tables {
 
     fn read(&self, (table, pk, _): &ItemKey) -> Option<Value> {
         let get = json!({ "TableName": table, "Key": { "pk": { "S": pk } }, "ConsistentRead": true });
-        let answer = dispatch(&self.database, "GetItem", get).ok()?;
+        let answer = dispatch(&self.database, "GetItem", &get).ok()?;
         answer.get("Item").cloned()
     }
 
@@ -171,6 +194,59 @@ impl Tables {
         let items: Vec<Value> = head.into_iter().chain(old).collect();
         Some(Reply::ok(&json!({ "Count": items.len(), "ScannedCount": items.len(), "Items": items })))
     }
+}
+
+/// The deployment's tables, empty. The template is read once.
+pub(super) fn database() -> Database {
+    static TABLES: OnceLock<Vec<Value>> = OnceLock::new();
+    let definitions = TABLES.get_or_init(|| {
+        let database = batch_local::database_in_memory().expect("an empty database");
+        ["BatchesTable", "RecordsTable", "ControlTable"].map(|name| definition(&database, name)).to_vec()
+    });
+    let database = Database::memory().expect("a database");
+    for table in definitions {
+        dispatch(&database, "CreateTable", table).expect("the table is made");
+    }
+    database
+}
+
+fn definition(database: &Database, name: &str) -> Value {
+    let found = database.describe_table(DescribeTableRequest { table_name: name.to_owned() });
+    let found = serde_json::to_value(found.expect("the table is there").table).expect("a table");
+    let mut table = json!({ "TableName": name, "BillingMode": "PAY_PER_REQUEST" });
+    for part in ["AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes"] {
+        if let Some(value) = found.get(part).filter(|value| !value.is_null()) {
+            table[part] = value.clone();
+        }
+    }
+    for index in table["GlobalSecondaryIndexes"].as_array_mut().into_iter().flatten() {
+        *index = json!({
+            "IndexName": index["IndexName"],
+            "KeySchema": index["KeySchema"],
+            "Projection": index["Projection"],
+        });
+    }
+    table
+}
+
+/// Stores a key of the only client of a tenant.
+pub(super) fn api_key(database: &Database, tenant: &str, rng: &mut Rng) -> String {
+    let key = ApiKey::generate(&entropy(rng.next()).bytes());
+    let record = ApiKeyRecord {
+        id: key.id().clone(),
+        hash: key.sha256_hex(),
+        tenant: tenant.try_into().expect("a tenant"),
+        subject: SUBJECT.try_into().expect("a subject"),
+        roles: std::iter::empty().collect(),
+        claims: serde_json::Map::new(),
+        created_at: Timestamp(BEGIN_MS),
+        expires_at: None,
+    };
+    let record = serde_json::to_string(&record).expect("a record");
+    let item = json!({ "pk": { "S": format!("K#{}", key.id().as_str()) }, "record": { "S": record } });
+    let put = json!({ "TableName": "ControlTable", "Item": item });
+    dispatch(database, "PutItem", &put).expect("the key is stored");
+    key.expose().to_owned()
 }
 
 /// What is known of an item after a write.

@@ -1,9 +1,11 @@
 //! Requests and answers of the wire.
 
+use std::sync::Arc;
+
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// A call of AWS.
 #[derive(Debug, Clone, PartialEq)]
@@ -11,15 +13,17 @@ pub(super) struct Request {
     /// `PutItem`, `SendMessage`, ...
     pub operation: String,
     /// Its fields in name order: the SDK writes them in any.
-    pub body: Value,
+    pub body: Arc<Value>,
 }
 
 impl Request {
     pub fn read(request: &HttpRequest) -> Self {
         let target = request.headers().get("x-amz-target").unwrap_or_default();
         let operation = target.split('.').next_back().unwrap_or_default().to_owned();
-        let body = request.body().bytes().and_then(|bytes| serde_json::from_slice(bytes).ok());
-        Self { operation, body: sorted(body.unwrap_or_default()) }
+        let body = request.body().bytes().and_then(|bytes| serde_json::from_slice::<Value>(bytes).ok());
+        let mut body = body.unwrap_or_default();
+        body.sort_all_objects();
+        Self { operation, body: Arc::new(body) }
     }
 
     /// The actions of a transaction, each with its kind.
@@ -37,19 +41,6 @@ impl Request {
 pub(super) fn actions(body: &Value) -> Vec<(&str, &Value)> {
     let items = body["TransactItems"].as_array().into_iter().flatten();
     items.filter_map(|item| item.as_object()?.iter().next()).map(|(kind, action)| (kind.as_str(), action)).collect()
-}
-
-/// The same with the fields of every object in name order.
-pub(super) fn sorted(value: Value) -> Value {
-    match value {
-        Value::Array(items) => items.into_iter().map(sorted).collect(),
-        Value::Object(fields) => {
-            let mut fields: Vec<(String, Value)> = fields.into_iter().collect();
-            fields.sort_by(|(a, _), (b, _)| a.cmp(b));
-            Value::Object(fields.into_iter().map(|(name, value)| (name, sorted(value))).collect::<Map<_, _>>())
-        }
-        other => other,
-    }
 }
 
 /// What comes back.

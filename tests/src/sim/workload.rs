@@ -66,8 +66,28 @@ pub(super) struct Batch {
     pub ops: Vec<Op>,
     pub atomic: bool,
     pub going_on: bool,
-    pub background: bool,
+    pub prefer: Option<Prefer>,
+    /// How long it may run, in milliseconds.
+    pub timeout: Option<u64>,
     pub key: Option<String>,
+}
+
+/// How a client wants to be answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Prefer {
+    /// At once.
+    Async,
+    /// After so many seconds.
+    Wait(u64),
+}
+
+impl Prefer {
+    pub fn header(self) -> String {
+        match self {
+            Self::Async => "respond-async".to_owned(),
+            Self::Wait(seconds) => format!("wait={seconds}"),
+        }
+    }
 }
 
 pub(super) fn key_of(entity: &str) -> &'static str {
@@ -80,14 +100,21 @@ pub(super) fn parent_of(entity: &str) -> &'static str {
 }
 
 impl Op {
-    /// The operations it takes values from or waits for.
-    pub fn needs(&self) -> Vec<usize> {
+    /// The operations it takes values from.
+    pub fn refers(&self) -> Vec<usize> {
         let args = self.set.iter().map(|(_, arg)| arg).chain(&self.id).chain(&self.below);
         let of = args.filter_map(|arg| match arg {
             Arg::Of(op, _) => Some(*op),
             Arg::Known(_) => None,
         });
-        of.chain(self.after.iter().copied()).collect()
+        of.collect()
+    }
+
+    /// The operations it takes values from or waits for.
+    pub fn needs(&self) -> Vec<usize> {
+        let mut needed = self.refers();
+        needed.extend(&self.after);
+        needed
     }
 
     fn body(&self, place: usize) -> Value {
@@ -140,8 +167,11 @@ impl Batch {
     /// The request; `number` is told as the client's reference, so that the batch is known by what is stored.
     pub fn body(&self, number: usize) -> Value {
         let ops: Vec<Value> = self.ops.iter().enumerate().map(|(place, op)| op.body(place)).collect();
-        let options =
+        let mut options =
             json!({ "atomic": self.atomic, "continueOnError": self.going_on, "reference": number.to_string() });
+        if let Some(timeout) = self.timeout {
+            options["timeout"] = timeout.into();
+        }
         json!({ "operations": ops, "options": options })
     }
 }
@@ -164,13 +194,13 @@ pub(super) fn beginning(tenant: usize) -> Batch {
     let item =
         Op { set: vec![("node_id", known("a")), ("mark", known("first item"))], ..plain("item", Action::Create) };
     let ops = vec![node("a", "x"), node("b", "y"), item];
-    Batch { tenant, ops, atomic: true, going_on: false, background: false, key: Some("first".into()) }
+    Batch { tenant, ops, atomic: true, going_on: false, prefer: None, timeout: None, key: Some("first".into()) }
 }
 
-/// The batch of that number.
-pub(super) fn batch(rng: &mut Rng, number: usize) -> Batch {
+/// The batch of that number. A `wide` one is all or nothing, and touches many rows.
+pub(super) fn batch(rng: &mut Rng, number: usize, wide: bool) -> Batch {
     let most = if rng.sometimes(300) { 7 } else { 4 };
-    let count = 1 + rng.below(most);
+    let count = 1 + rng.below(most) + usize::from(wide);
     let mut ops: Vec<Op> = Vec::new();
     let reads = rng.sometimes(100);
     for place in 0..count {
@@ -184,9 +214,15 @@ pub(super) fn batch(rng: &mut Rng, number: usize) -> Batch {
     Batch {
         tenant: usize::from(rng.sometimes(250)),
         ops,
-        atomic: rng.sometimes(550),
+        atomic: wide || rng.sometimes(550),
         going_on: rng.sometimes(400),
-        background: rng.sometimes(500),
+        prefer: match rng.below(20) {
+            0..10 => Some(Prefer::Async),
+            10 => Some(Prefer::Wait(0)),
+            11 => Some(Prefer::Wait(1)),
+            _ => None,
+        },
+        timeout: if rng.sometimes(120) { Some(*rng.of(&[20, 200, 3_000, 60_000])) } else { None },
         key: rng.sometimes(850).then(|| format!("k{number}")),
     }
 }

@@ -143,7 +143,7 @@ impl Scene {
             Box::pin(async move { Ok(set) })
         });
         let model = Model::shipped().expect("the shipped model is right");
-        let world = World::of(settings, model, Limits::default(), reachable.then_some(fetch)).await;
+        let world = World::of(settings, model, Limits::default(), (reachable.then_some(fetch), 1)).await;
         Self { world, keys, marks, lines, _logging: logging }
     }
 

@@ -7,12 +7,13 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::history::History;
 use crate::sim::tables::{ItemKey, Tables};
 use crate::sim::wire::{int, text};
 
-pub(super) fn check(tables: &Tables, wrong: &mut Vec<String>) {
+pub(super) fn check(tables: &Tables, history: &History, wrong: &mut Vec<String>) {
     let mut edges: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); tables.steps.len()];
-    for (key, states) in tables.items.iter().filter(|((table, ..), _)| table == "RecordsTable") {
+    for (key, states) in &history.items {
         for pair in states.windows(2) {
             let (before, after) = (pair[0].0, pair[1].0);
             if before != after && !key.1.contains("#N#") {
@@ -21,18 +22,26 @@ pub(super) fn check(tables: &Tables, wrong: &mut Vec<String>) {
         }
     }
     for (step, sent) in tables.steps.iter().enumerate() {
-        if sent.request.operation != "TransactWriteItems" {
+        let actions = sent.request.actions();
+        // Locks, and what is written under them, belong to the transaction of a commit point.
+        if actions.first().is_none_or(|(_, guard)| text(&guard["Item"], "sk", "S") != "A#STATE") {
             continue;
         }
-        for (kind, action) in sent.request.actions().into_iter().skip(1) {
+        for (kind, action) in actions.into_iter().skip(1) {
             let item = &action[if kind == "Put" { "Item" } else { "Key" }];
             let key = (
                 action["TableName"].as_str().unwrap_or_default().to_owned(),
                 text(item, "pk", "S").to_owned(),
                 text(item, "sk", "S").to_owned(),
             );
-            read(tables, &mut edges, step, &key, action);
+            read(history, &mut edges, step, &key, |state| holds(action, state));
         }
+    }
+    for (commit, key) in &history.held {
+        let then = history.before(key, *commit);
+        let counter = key.1.contains("#N#");
+        let met = |state: Option<&Value>| if counter { state.is_some() == then.is_some() } else { state == then };
+        read(history, &mut edges, *commit, key, met);
     }
     if let Some(cycle) = cycle(&edges) {
         wrong.push(format!("I6: transactions {cycle:?} each come after the one before"));
@@ -40,10 +49,14 @@ pub(super) fn check(tables: &Tables, wrong: &mut Vec<String>) {
 }
 
 /// The edges of one condition: from the writer of what it was met by, to the writer of what came then.
-fn read(tables: &Tables, edges: &mut [BTreeSet<usize>], step: usize, key: &ItemKey, action: &Value) {
-    let none = Vec::new();
-    let states = tables.items.get(key).unwrap_or(&none);
-    let met = |state: Option<&Value>| holds(action, state);
+fn read(
+    history: &History,
+    edges: &mut [BTreeSet<usize>],
+    step: usize,
+    key: &ItemKey,
+    met: impl Fn(Option<&Value>) -> bool,
+) {
+    let states = history.of(key);
     // Before the first write there was nothing.
     let mut last = met(None).then_some(None);
     for (place, (at, state)) in states.iter().enumerate() {

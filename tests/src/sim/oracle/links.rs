@@ -5,21 +5,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use batch_core::json::{canonical, sha256_hex};
 use serde_json::Value;
 
-use super::Accepted;
+use super::accepted::Accepted;
+use super::history::History;
 use super::rules::Rows;
-use crate::sim::tables::Tables;
 use crate::sim::wire::{int, plain, text};
 use crate::sim::workload::{TENANTS, parent_of};
 
 /// Versions grow by one, and every writer is an attempt that wrote its state.
-pub(super) fn versions(tables: &Tables, batches: &[Accepted<'_>], wrong: &mut Vec<String>) {
-    let mut attempts = BTreeSet::new();
+pub(super) fn versions(history: &History, batches: &[Accepted<'_>], wrong: &mut Vec<String>) {
+    let mut attempts: BTreeSet<String> = history.commits.keys().cloned().collect();
     for batch in batches {
-        let id = batch.pk.split("#B#").nth(1).unwrap_or_default();
+        let id = batch.id();
         attempts.extend(batch.states.iter().map(|(_, state)| format!("{id}#{}", text(state, "nonce", "S"))));
     }
-    for ((table, pk, _), states) in &tables.items {
-        if table != "RecordsTable" || pk.contains("#U#") || pk.contains("#N#") {
+    for ((_, pk, _), states) in &history.items {
+        if pk.contains("#U#") || pk.contains("#N#") {
             continue;
         }
         let mut version = 0;
@@ -38,7 +38,7 @@ pub(super) fn versions(tables: &Tables, batches: &[Accepted<'_>], wrong: &mut Ve
 }
 
 /// What is stored in the end is what the batches made, one after another.
-pub(super) fn check(tables: &Tables, rows: &Rows, wrong: &mut Vec<String>) {
+pub(super) fn check(history: &History, rows: &Rows, wrong: &mut Vec<String>) {
     let mut expected: BTreeMap<String, Value> = BTreeMap::new();
     for ((tenant, entity, id), row) in rows {
         expected.insert(format!("T#{tenant}#{entity}#{id}"), Value::Object(row.clone()));
@@ -57,8 +57,8 @@ pub(super) fn check(tables: &Tables, rows: &Rows, wrong: &mut Vec<String>) {
         }
     }
     let mut stored: BTreeMap<String, Value> = BTreeMap::new();
-    for (table, pk, sk) in tables.items.keys().filter(|(table, ..)| table == "RecordsTable") {
-        let Some(item) = tables.item(&(table.clone(), pk.clone(), sk.clone())) else { continue };
+    for ((_, pk, _), states) in &history.items {
+        let Some((_, Some(item))) = states.last() else { continue };
         let value = if pk.contains("#U#") {
             plain(&item["owner"])
         } else if pk.contains("#N#") {

@@ -8,32 +8,38 @@ use std::collections::BTreeMap;
 use batch_core::operation::Outcome;
 use serde_json::Value;
 
+use super::accepted::Accepted;
+use super::cursor;
+use super::history::{History, record_key};
 use super::rules::{Key, Row, Rows, Verdict, create, has_children, update};
-use super::{Accepted, cursor};
 use crate::sim::tables::Tables;
 use crate::sim::wire::{plain, text};
 use crate::sim::workload::{Action, Arg, Op, key_of};
 
 /// Runs everything; the rows in the end.
-pub(super) fn check(tables: &Tables, batches: &[Accepted<'_>], most_actions: usize, wrong: &mut Vec<String>) -> Rows {
+pub(super) fn check(
+    (tables, history): (&Tables, &History),
+    batches: &[Accepted<'_>],
+    most_actions: usize,
+    wrong: &mut Vec<String>,
+) -> Rows {
     let mut rows = Rows::new();
-    for step in 0..tables.steps.len() {
-        for (key, place) in batches
-            .iter()
-            .flat_map(|batch| batch.states.iter().enumerate().map(move |(place, (at, _))| (batch, (*at, place))))
-        {
-            if place.0 == step {
-                let mut run = Run { tables, batch: key, step, told: BTreeMap::new(), wrong: Vec::new() };
-                run.commit(&mut rows, place.1, most_actions);
-                wrong.append(&mut run.wrong);
-            }
-        }
+    let commits = batches.iter().flat_map(|batch| {
+        let states = batch.states.iter().enumerate();
+        states.map(move |(place, (step, _))| (*step, (batch, place)))
+    });
+    let commits: BTreeMap<usize, (&Accepted<'_>, usize)> = commits.collect();
+    for (step, (batch, place)) in commits {
+        let mut run = Run { tables, history, batch, step, told: BTreeMap::new(), wrong: Vec::new() };
+        run.commit(&mut rows, place, most_actions);
+        wrong.append(&mut run.wrong);
     }
     rows
 }
 
 struct Run<'a> {
     tables: &'a Tables,
+    history: &'a History,
     batch: &'a Accepted<'a>,
     step: usize,
     /// Rows that operations told, as far as they are known.
@@ -46,13 +52,21 @@ impl Run<'_> {
         let from = place.checked_sub(1).map_or(0, |before| cursor(self.batch.states[before].1));
         let (_, state) = self.batch.states[place];
         let until = cursor(state).min(self.batch.order.len());
-        for (op, outcome) in self.batch.order.iter().zip(&self.batch.outcomes) {
-            if let Outcome::Completed { data: Value::Array(data) } = outcome {
+        if until <= from {
+            return;
+        }
+        let ended = self.batch.order.iter().zip(&self.batch.outcomes).filter_map(|(op, outcome)| match outcome {
+            Outcome::Completed { data } => Some((op, data)),
+            _ => None,
+        });
+        for (op, data) in ended.chain(&self.batch.given) {
+            if let Value::Array(data) = data {
                 self.told.insert(*op, data.clone());
             }
         }
         let request = &self.tables.steps[self.step].request;
-        let alone = request.operation == "PutItem";
+        // The commit point of a wide commit is a write of the state alone too; what it did and read was locked.
+        let alone = request.operation == "PutItem" && text(state, "status", "S") != "committed";
         let failed = self.batch.sent.atomic && text(state, "status", "S") == "failed";
         if failed {
             // With as many checks as a transaction holds, some may be missing.
@@ -215,9 +229,8 @@ impl Run<'_> {
     fn once(&mut self, asked: &Op, row: &Value) {
         let id =
             row[key_of(asked.entity)].as_str().map_or_else(|| row[key_of(asked.entity)].to_string(), str::to_owned);
-        let key =
-            ("RecordsTable".to_owned(), format!("T#{}#{}#{id}", self.batch.tenant(), asked.entity), String::new());
-        let states = self.tables.items.get(&key).map(Vec::as_slice).unwrap_or_default();
+        let key = record_key(format!("T#{}#{}#{id}", self.batch.tenant(), asked.entity));
+        let states = self.history.of(&key);
         let was = states.iter().any(|(_, item)| item.as_ref().is_some_and(|item| plain(&item["f"]) == *row));
         // Rows that operations before have made, or will have made, count too.
         let made = self.told.values().flatten().any(|told| told == row);
@@ -229,7 +242,7 @@ impl Run<'_> {
     /// The rows that a batch has read as of one moment were there together.
     fn at_one_moment(&mut self) {
         let mut reads: Vec<(String, Option<Value>)> = Vec::new();
-        for (op, asked) in self.batch.sent.ops.iter().enumerate() {
+        for (op, asked) in self.batch.ops.iter().filter_map(|op| Some((*op, self.batch.sent.ops.get(*op)?))) {
             let Some(Arg::Known(id)) = &asked.id else { continue };
             let Some(told) = self.told.get(&op).filter(|_| asked.action == Action::Read) else { continue };
             let id = id.as_str().map_or_else(|| id.to_string(), str::to_owned);
@@ -237,7 +250,7 @@ impl Run<'_> {
         }
         let together = (0..=self.step).any(|step| {
             reads.iter().all(|(pk, row)| {
-                let item = self.tables.before(&("RecordsTable".into(), pk.clone(), String::new()), step);
+                let item = self.history.before(&record_key(pk.clone()), step);
                 item.filter(|item| item.get("_del").is_none()).map(|item| plain(&item["f"])) == *row
             })
         });
@@ -248,8 +261,8 @@ impl Run<'_> {
 
     /// What the commit left of a row is what the interpreter has.
     fn stored(&mut self, rows: &Rows, key: &Key) {
-        let item = ("RecordsTable".to_owned(), format!("T#{}#{}#{}", key.0, key.1, key.2), String::new());
-        let stored = self.tables.before(&item, self.step + 1);
+        let item = record_key(format!("T#{}#{}#{}", key.0, key.1, key.2));
+        let stored = self.history.before(&item, self.step + 1);
         let stored = stored.filter(|item| item.get("_del").is_none()).map(|item| plain(&item["f"]));
         let right = rows.get(key).cloned().map(Value::Object);
         if stored != right {

@@ -1,0 +1,106 @@
+//! What a schedule begins with, by chance.
+
+use std::sync::Arc;
+
+use batch_core::limits::Limits;
+
+use super::Crash;
+use super::fault::{Fault, Faults};
+use super::rng::Rng;
+use super::script::{self, Deed};
+use super::workload::{self, Batch, TENANTS};
+
+/// Everything that is decided before the first event.
+#[derive(Debug)]
+pub(super) struct Setup {
+    pub limits: Limits,
+    /// How wrong the clock of each process is, in milliseconds.
+    pub skews: Vec<i64>,
+    /// The first of them, one for each tenant, are there before anything else happens.
+    pub batches: Arc<Vec<Batch>>,
+    /// What each client does.
+    pub scripts: Vec<Vec<Deed>>,
+    pub faults: Faults,
+    /// Virtual time between two events, at most, in milliseconds.
+    pub pace: u64,
+    /// How long a process may work on a delivery, in milliseconds.
+    pub delivery_ms: i64,
+    /// Whether somebody resumes what is paused when faults stop; if not, its day passes.
+    pub resumes: bool,
+    /// Whether dead messages are delivered as such; if not, they are sent again by an operator.
+    pub buries: bool,
+    /// The only fault of a scenario.
+    pub crash: Option<Crash>,
+    /// Messages of the beginning that are lost, or die.
+    pub lost: usize,
+    pub dead: usize,
+}
+
+/// Time limit of a delivery, in milliseconds: that of the function.
+pub(super) const DELIVERY_MS: i64 = 60_000;
+
+impl Setup {
+    pub fn random(rng: &mut Rng) -> Self {
+        let mut faults = Faults::new(rng);
+        let mut limits = limits(rng, &mut faults);
+        // Some schedules are all about wide commits that meet each other.
+        let wide = rng.sometimes(180);
+        if wide {
+            (limits.actions, limits.wide_actions) = (*rng.of(&[3, 4, 6]), Limits::default().wide_actions);
+        }
+        let count = 2 + rng.below(4);
+        let mut skews = Vec::new();
+        for _ in 0..count {
+            let skewed = faults.happens(Fault::Skewed, 500, rng);
+            skews.push(if skewed { i64::try_from(rng.below(600_001)).unwrap_or(0) - 300_000 } else { 0 });
+        }
+        let mut batches: Vec<Batch> = (0..TENANTS.len()).map(workload::beginning).collect();
+        let mut scripts = Vec::new();
+        let clients = 2 + rng.below(3);
+        for _ in 0..clients {
+            let from = batches.len();
+            let until = from + 1 + rng.below(3);
+            for number in from..until {
+                let wide = wide && rng.sometimes(800);
+                batches.push(workload::batch(rng, number, wide));
+            }
+            scripts.push(script::own(rng, from..until));
+        }
+        if rng.sometimes(350) {
+            scripts.push(script::other(rng, TENANTS.len()..batches.len()));
+        }
+        // A process with little time hands on what it does not get done.
+        let delivery_ms = if rng.sometimes(120) { *rng.of(&[5_100, 5_600, 7_000]) } else { DELIVERY_MS };
+        let pace = *rng.of(&[1, 1, 4, 30, 250]);
+        let (buries, resumes) = (rng.sometimes(600), rng.sometimes(850));
+        Self {
+            limits,
+            skews,
+            batches: Arc::new(batches),
+            scripts,
+            faults,
+            pace,
+            delivery_ms,
+            resumes,
+            buries,
+            crash: None,
+            lost: 0,
+            dead: 0,
+        }
+    }
+}
+
+fn limits(rng: &mut Rng, faults: &mut Faults) -> Limits {
+    if rng.sometimes(200) {
+        return Limits::default();
+    }
+    faults.count(Fault::TinyLimits);
+    Limits {
+        actions: *rng.of(&[4, 6, 9, 14, 100]),
+        bytes: *rng.of(&[300, 3_500_000]),
+        chunk_operations: 1 + rng.below(3),
+        inline_results: *rng.of(&[24, 200, 8_192]),
+        wide_actions: *rng.of(&[0, 20, 1_000, 1_000]),
+        ..Limits::default()
+    }
+}
