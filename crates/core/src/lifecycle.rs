@@ -65,7 +65,7 @@ pub async fn act(app: &App, caller: &Caller, id: &BatchId, act: Act) -> Result<O
             (Act::Pause, _) => next.status = Status::Paused,
             (Act::Resume, Status::Paused) => {
                 // Time stood still: from the pause, which was the last write, until now.
-                next.paused_ms += now.since_ms(state.updated).max(0);
+                next.paused_ms += next.updated.since_ms(state.updated);
                 next.status = Status::Running;
             }
             (Act::Resume, _) => {
