@@ -128,7 +128,9 @@ async fn stored_now(left: Left) -> Stored {
     };
     let (head, state) = (of("A#HEAD"), of("A#STATE"));
     rest.sort_by_key(|item| item["sk"]["S"].to_string());
-    let counters = world.items("ControlTable").into_iter().filter(|item| item.get("record").is_none());
+    // Neither keys of callers nor their quotas belong to a batch.
+    let is_counter = |item: &Value| item["pk"]["S"].as_str().is_some_and(|pk| pk.contains("#I#"));
+    let counters = world.items("ControlTable").into_iter().filter(is_counter);
     let mut rows: Vec<Value> = counters.chain(world.items("RecordsTable")).collect();
     rows.sort_by_key(|item| item["pk"]["S"].to_string());
     let message = serde_json::from_str(&messages[0]).expect("JSON");
