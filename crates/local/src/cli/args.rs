@@ -110,6 +110,12 @@ pub(super) struct Key {
     /// Data directory of the service, running or not
     #[arg(long, value_name = "D", conflicts_with = "port")]
     pub(super) data_dir: Option<PathBuf>,
+    /// Days until it is refused; without it the key is good until its item is deleted
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) days: Option<u16>,
+    /// Store nothing: print the key, and below it the item that makes a deployment know it
+    #[arg(long, conflicts_with_all = ["port", "data_dir"])]
+    pub(super) item: bool,
 }
 
 #[derive(Debug, Args)]
