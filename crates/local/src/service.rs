@@ -195,6 +195,11 @@ impl Service {
         self.backend.settings.get("AWS_ENDPOINT_URL_DYNAMODB").map_or("", String::as_str)
     }
 
+    /// The settings by which the functions find tables and queues, as they are told on AWS.
+    pub fn environment(&self) -> &BTreeMap<&'static str, String> {
+        &self.backend.settings
+    }
+
     /// The queues; the one of the batches is called `BatchQueue`.
     pub fn sqs(&self) -> &Sqs {
         &self.backend.sqs
