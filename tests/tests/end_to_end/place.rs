@@ -10,7 +10,7 @@ use reqwest::Client;
 use serde_json::{Value, json};
 
 /// How long a batch in the background may take here.
-const MOST_WAIT: Duration = Duration::from_secs(60);
+const MOST_WAIT: Duration = Duration::from_mins(1);
 
 /// The service and what is needed to call it.
 pub struct Place {
