@@ -27,6 +27,8 @@ pub(super) enum Command {
     Demo(Demo),
     /// Send a batch from a file to a running service, and show its results
     Submit(Submit),
+    /// Send batches as fast as they are answered, and tell how many and how fast
+    Load(Load),
     /// Print a token (JWT) that the local service accepts
     Token(Caller),
     /// Print a new API key for a running service, or for its data directory
@@ -82,6 +84,27 @@ pub(super) struct Submit {
     /// service of this directory accepts.
     #[arg(long, value_name = "K")]
     pub(super) key: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Load {
+    /// Where the service is; without it one is started for this, with data of its own, in a process of its own
+    #[arg(long, value_name = "U")]
+    pub(super) url: Option<String>,
+    /// API key or token, for a service that does not take the tokens of this directory
+    #[arg(long, value_name = "K", requires = "url")]
+    pub(super) key: Option<String>,
+    /// Seconds of each round
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    pub(super) seconds: u64,
+    /// Clients at once, a round for each number
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = [1, 8, 32],
+          value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(super) clients: Vec<u16>,
+    /// Operations in a batch, a round for each number
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = [1, 10, 100],
+          value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub(super) operations: Vec<u16>,
 }
 
 #[derive(Debug, Args)]
