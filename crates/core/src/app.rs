@@ -189,8 +189,7 @@ fn pinned_client() -> Result<SharedHttpClient, StartError> {
 }
 
 fn jwks(url: &str) -> Result<Jwks, StartError> {
-    let http = reqwest::Client::builder().timeout(JWKS_TIMEOUT).connect_timeout(CONNECT_TIMEOUT).build();
-    let http = http.map_err(|error| StartError(format!("no HTTP client for the issuer's keys: {error}")))?;
+    let http = || reqwest::Client::builder().timeout(JWKS_TIMEOUT).connect_timeout(CONNECT_TIMEOUT).build();
     Jwks::new(url, http).map_err(|error| StartError(format!("setting JWKS_URL: {error}")))
 }
 

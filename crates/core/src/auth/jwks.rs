@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use jsonwebtoken::{Algorithm, DecodingKey};
@@ -73,13 +73,25 @@ pub(super) struct Key {
 
 impl Jwks {
     /// The key set at `url`, fetched when a first token needs it. An answer counts only from `url` itself, not from
-    /// where it redirects to.
+    /// where it redirects to. `http` makes the client, for the first fetch: it reads the machine's certificates, which a
+    /// start need not wait for.
     ///
     /// # Errors
     /// [`BadUrl`]
-    pub fn new(url: &str, http: reqwest::Client) -> Result<Self, BadUrl> {
+    pub fn new(
+        url: &str,
+        http: impl Fn() -> reqwest::Result<reqwest::Client> + Send + Sync + 'static,
+    ) -> Result<Self, BadUrl> {
         let url = Url::parse(url).ok().filter(is_safe).ok_or(BadUrl)?;
-        Ok(Self::from_fetch(Box::new(move || Box::pin(get(http.clone(), url.clone())))))
+        let client = OnceLock::new();
+        Ok(Self::from_fetch(Box::new(move || {
+            let made = match client.get() {
+                Some(made) => Ok(reqwest::Client::clone(made)),
+                None => http().map(|made| client.get_or_init(|| made).clone()),
+            };
+            let url = url.clone();
+            Box::pin(async move { get(made.map_err(|error| FetchFailed(error.to_string()))?, url).await })
+        })))
     }
 
     /// A key set from elsewhere. `fetch` has to end by itself, as [`Jwks::new`]'s does after 2 s.
