@@ -8,6 +8,7 @@
 //! - [`model`] the entities a deployment serves, from `model.yaml`
 //! - [`plan`] from a request to an order of operations: dependencies, references, what may be touched
 //! - [`engine`] from a plan and the rows it needs to effects, results and one guarded commit
+//! - [`search`] full-text search over memories: rows in, ranked matches out
 //! - [`store`] DynamoDB: keys, items and conditions; nothing else knows attribute names
 //! - [`queue`] the messages between the functions
 //! - [`auth`] who is calling
@@ -34,6 +35,7 @@ pub mod operation;
 pub mod plan;
 pub mod queue;
 pub mod runtime;
+pub mod search;
 pub mod status;
 pub mod store;
 pub mod submit;
