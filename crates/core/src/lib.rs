@@ -8,6 +8,7 @@
 //! - [`model`] the entities a deployment serves, from `model.yaml`
 //! - [`plan`] from a request to an order of operations: dependencies, references, what may be touched
 //! - [`engine`] from a plan and the rows it needs to effects, results and one guarded commit
+//! - [`search`] full-text search over memories: rows in, ranked matches out
 //! - [`store`] DynamoDB: keys, items and conditions; nothing else knows attribute names
 //! - [`rate`] how much a caller may send
 //! - [`queue`] the messages between the functions
@@ -36,6 +37,7 @@ pub mod plan;
 pub mod queue;
 pub mod rate;
 pub mod runtime;
+pub mod search;
 pub mod status;
 pub mod store;
 pub mod submit;

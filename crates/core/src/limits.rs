@@ -101,6 +101,14 @@ pub const LIMITER_BUDGET_MS: i64 = 1_000;
 pub const INLINE_OPERATIONS_BYTES: usize = 8 * 1024;
 /// Bytes of one stored part of operations or results: under the item limit with its keys.
 pub const PART_BYTES: usize = 350 * 1024;
+/// Characters of a search text that are read: a long question. What follows would find what these do.
+pub const MAX_QUERY_CHARS: usize = 2_000;
+/// Different words of a search text: each is looked for in every row.
+pub const MAX_QUERY_WORDS: usize = 64;
+/// Values and lists of values in a search's filters: each is looked for in every match.
+pub const MAX_FILTER_VALUES: usize = 100;
+/// Filterable values listed in a memory's search row, 8 bytes each: 1 KB. With more of them it is read to be filtered.
+pub const MAX_ROW_VALUES: usize = 128;
 
 /// What bounds one commit. Values, not constants, so that tests can make them tiny.
 #[derive(Debug, Clone, Copy, Serialize)]
