@@ -14,7 +14,7 @@
 //! - [`queue`] the messages between the functions
 //! - [`auth`] who is calling
 //! - [`dialect`] the wire contracts, translated at the edge to the one vocabulary inside
-//! - [`submit`], [`execute`], [`status`], [`lifecycle`] the use cases
+//! - [`submit`], [`execute`], [`status`], [`lifecycle`], [`memories`] the use cases
 //! - [`http`] routes, headers, bodies: the only place that turns errors into HTTP
 //! - [`app`], [`config`], [`runtime`] how a process is put together
 
@@ -31,6 +31,7 @@ pub mod json;
 pub mod lifecycle;
 pub mod limits;
 pub mod logging;
+pub mod memories;
 pub mod model;
 pub mod operation;
 pub mod plan;

@@ -129,10 +129,10 @@ async fn a_failure_that_rests_on_more_than_a_transaction_holds_is_told_all_the_s
         let mut one = memories(1, 100);
         one[0]["store_params"]["metadata"] = json!({ "text": noise(200_000, 7 + n) });
         let answer = world.run(one, json!({})).await;
-        ids.push(answer.body["results"]["m0"]["data"][0]["memory_id"].as_str().unwrap_or_default().to_owned());
+        ids.push(answer.body["results"]["m0"]["data"][0]["id"].as_str().unwrap_or_default().to_owned());
     }
-    let all = read("all", "memory", json!({ "memory_id": format!("in::{}", ids.join(",")) }));
-    let next = create("next", "memory", json!({ "content": "${ref:all.0.memory_id}" }));
+    let all = read("all", "memory", json!({ "id": format!("in::{}", ids.join(",")) }));
+    let next = create("next", "memory", json!({ "content": "${ref:all.0.id}" }));
     let answer = world.run(vec![all, next], json!({})).await;
     assert_eq!(outcome(&answer, "all"), "failed RESULT_TOO_LARGE");
     assert_eq!(outcome(&answer, "next"), "skipped Dependency failed");

@@ -8,6 +8,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::memory::Memory;
+use super::reader::Row;
+use super::row::Unreadable;
 use crate::decimal;
 use crate::json::Object;
 use crate::limits::MAX_FILTER_VALUES;
@@ -75,6 +77,16 @@ impl Filters {
 
     fn bounded(self) -> Result<Self, TooManyFilters> {
         if self.0.iter().map(Filter::size).sum::<usize>() > MAX_FILTER_VALUES { Err(TooManyFilters) } else { Ok(self) }
+    }
+
+    /// Whether the memory of a stored row passes; `None` where only the memory itself can tell.
+    pub fn of_row(&self, row: &[u8]) -> Result<Option<bool>, Unreadable> {
+        let row = Row::read(row)?;
+        Ok(match self.judge(row.values, row.partial) {
+            Verdict::Passes => Some(true),
+            Verdict::Fails => Some(false),
+            Verdict::Open => None,
+        })
     }
 
     /// Whether `memory` itself passes: what a row that cannot tell is decided by.
