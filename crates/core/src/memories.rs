@@ -63,7 +63,7 @@ pub async fn write(app: &App, sender: &Sender<'_>, mut request: Request) -> Resu
         preference: &Preference::default(),
         request,
     };
-    let (Submitted::Ended(told) | Submitted::Accepted(told)) = submit(app, submission).await?;
+    let (Submitted::Ended(told) | Submitted::Accepted(told)) = Box::pin(submit(app, submission)).await?;
     Ok(Answered::Ran(Box::new(told)))
 }
 
@@ -110,7 +110,7 @@ pub async fn look(app: &App, caller: &Caller, mut request: Request) -> Result<Ou
     refuse_each(app, &mut request);
     let operation: Option<Operation> = request.drafts.into_iter().next().and_then(|draft| draft.accept());
     let operation = operation.ok_or_else(|| Fault::new("look", "a request without an operation"))?;
-    evaluate_alone(&store(app), app.model(), caller, app.clock().now(), operation).await
+    Box::pin(evaluate_alone(&store(app), app.model(), caller, app.clock().now(), operation)).await
 }
 
 /// How the search of `request` ends. It is charged: it reads every search row of the tenant.

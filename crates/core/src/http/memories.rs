@@ -84,7 +84,7 @@ async fn batch(app: &App, caller: &Caller, request: &Request) -> Result<Reply, R
         preference: &preference,
         request: read,
     };
-    match submit::submit(app, submission).await {
+    match Box::pin(submit::submit(app, submission)).await {
         Ok(Submitted::Ended(told)) => Ok(ended(&told, request, &preference)),
         Ok(Submitted::Accepted(told)) => Ok(accepted(&told, request, &preference)),
         Err(refusal) => Err(Reply::refused(refusal, &request.request_id)),
@@ -190,7 +190,7 @@ fn written(
 
 async fn create(app: &App, caller: &Caller, request: &Request) -> Result<Reply, Reply> {
     let body = json_body(request)?;
-    let answered = memories::create(app, &sender(caller, request)?, entity(app)?, &body).await;
+    let answered = Box::pin(memories::create(app, &sender(caller, request)?, entity(app)?, &body)).await;
     let place = request.path.trim_end_matches('/').to_owned();
     written(answered, request, |outcomes| {
         let row = one(outcomes)?;
@@ -207,7 +207,7 @@ fn one(outcomes: &[Outcome]) -> Result<Object, Reply> {
 async fn update(app: &App, caller: &Caller, id: &str, request: &Request) -> Result<Reply, Reply> {
     let body = json_body(request)?;
     let asked = dialect::update(entity(app)?, id, &body);
-    let answered = memories::write(app, &sender(caller, request)?, asked).await;
+    let answered = Box::pin(memories::write(app, &sender(caller, request)?, asked)).await;
     written(answered, request, |outcomes| Ok(Reply::told(200, dialect::memory(&one(outcomes)?))))
 }
 
@@ -219,7 +219,7 @@ async fn delete(app: &App, caller: &Caller, id: &str, request: &Request) -> Resu
 async fn bulk_delete(app: &App, caller: &Caller, request: &Request) -> Result<Reply, Reply> {
     let body = json_body(request)?;
     let (asked, ids) = dialect::bulk(entity(app)?, &body).map_err(|failure| failed(&failure))?;
-    let answered = memories::write(app, &sender(caller, request)?, asked).await;
+    let answered = Box::pin(memories::write(app, &sender(caller, request)?, asked)).await;
     written(answered, request, |outcomes| {
         let ended = ids.iter().zip(outcomes);
         let failed: Vec<Value> =

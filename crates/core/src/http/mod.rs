@@ -116,8 +116,8 @@ async fn dispatch(app: &App, route: Route, request: &Request) -> Reply {
         Route::Capabilities => reads::capabilities(app),
         Route::Health => reads::health(),
         Route::MemoryHealth => memories::health(app),
-        Route::MemoryBatch => memories::submit(app, &caller, request).await,
-        Route::Memory(_, errand) => memories::run(app, &caller, errand, request).await,
+        Route::MemoryBatch => Box::pin(memories::submit(app, &caller, request)).await,
+        Route::Memory(_, errand) => Box::pin(memories::run(app, &caller, errand, request)).await,
     }
 }
 

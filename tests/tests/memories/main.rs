@@ -1,0 +1,8 @@
+//! The memories contract.
+
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod batch;
+mod setting;
+mod single;
+mod source;
