@@ -7,8 +7,8 @@ use serde_json::Value;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::batch::{BatchId, Dialect};
-use crate::dialect::memories::{self as dialect, Listing};
 use crate::dialect::Request;
+use crate::dialect::memories::{self as dialect, Listing};
 use crate::engine::look as evaluate_alone;
 use crate::json::{Object, canonical, sha256_hex};
 use crate::limits::RESENT_MS;
@@ -89,7 +89,9 @@ pub async fn create(app: &App, sender: &Sender<'_>, entity: &str, body: &Value) 
         let key = key(at, again);
         let answered = write(app, &Sender { idempotency_key: Some(&key), ..*sender }, ask()).await?;
         match &answered {
-            Answered::Ran(told) if told.replayed && again < MOST_AGAIN && is_gone(app, sender.caller, entity, told).await => {
+            Answered::Ran(told)
+                if told.replayed && again < MOST_AGAIN && is_gone(app, sender.caller, entity, told).await =>
+            {
                 (at, again) = (window, again + 1);
             }
             _ => return Ok(answered),
@@ -130,12 +132,7 @@ pub struct Page {
 
 /// The memories that `listing` asks for, as of their search rows: those are read consistently, so what was written by
 /// anybody before is listed.
-pub async fn list(
-    app: &App,
-    caller: &Caller,
-    entity: &str,
-    listing: &Listing,
-) -> Result<Result<Page, Failure>, Fault> {
+pub async fn list(app: &App, caller: &Caller, entity: &str, listing: &Listing) -> Result<Result<Page, Failure>, Fault> {
     let keys = TenantKey::new(caller.tenant());
     let access = app.model().entity(entity).map(|entity| (entity, [caller]));
     if access.is_some_and(|(entity, callers)| !Access::new(entity, &callers).sees_all()) {

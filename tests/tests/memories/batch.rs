@@ -97,10 +97,13 @@ async fn filters_limit_and_total() {
         (json!({ "limit": 1, "filters": { "tags": "odd" } }), 1, 3),
         (json!({ "filters": { "tags": ["odd", "even"], "n": [1, 2] } }), 2, 2),
     ] {
-        let answer =
-            run(&world, json!([{ "type": "search", "query": "heron", "options": options }]), json!({})).await;
+        let answer = run(&world, json!([{ "type": "search", "query": "heron", "options": options }]), json!({})).await;
         let found = result(&answer, 0);
-        assert_eq!((found["results"].as_array().unwrap().len(), &found["total"]), (results, &json!(total)), "{options}");
+        assert_eq!(
+            (found["results"].as_array().unwrap().len(), &found["total"]),
+            (results, &json!(total)),
+            "{options}"
+        );
     }
 }
 
@@ -186,7 +189,12 @@ async fn what_is_wrong_with_data_fails_the_operation_and_what_is_wrong_with_the_
         (json!([{ "type": "update", "data": {} }]), json!({}), "operations[0].id", "required"),
         (json!([named("read", "")]), json!({}), "operations[0].id", "invalid_value"),
         (json!([{ "type": "read", "id": 5 }]), json!({}), "operations[0].id", "wrong_type"),
-        (json!([{ "type": "search", "query": "x", "depends_on": ["op_9"] }]), json!({}), "operations[0].depends_on[0]", "unknown_dependency"),
+        (
+            json!([{ "type": "search", "query": "x", "depends_on": ["op_9"] }]),
+            json!({}),
+            "operations[0].depends_on[0]",
+            "unknown_dependency",
+        ),
         (json!([create("$ref:op_9.id")]), json!({}), "operations[0].data.content", "unknown_reference"),
         (json!([create("$ref:op_9")]), json!({}), "operations[0].data.content", "malformed_reference"),
         (json!([good]), json!([]), "options", "wrong_type"),
@@ -197,7 +205,11 @@ async fn what_is_wrong_with_data_fails_the_operation_and_what_is_wrong_with_the_
         let answer = run(&world, operations.clone(), options).await;
         let error = &answer.body["error"];
         assert_eq!((answer.status, &error["code"]), (400, &json!("INVALID_BATCH_REQUEST")), "{:#}", answer.body);
-        assert_eq!((&error["details"]["field"], &error["details"]["reason"]), (&json!(field), &json!(reason)), "{operations}");
+        assert_eq!(
+            (&error["details"]["field"], &error["details"]["reason"]),
+            (&json!(field), &json!(reason)),
+            "{operations}"
+        );
         assert_eq!((&answer.body["success"], answer.body["message"].is_string()), (&json!(false), true));
     }
     let many = run(&world, json!(vec![good; 101]), json!({})).await;
@@ -246,7 +258,8 @@ async fn a_key_makes_a_repeated_sending_the_same_batch() {
 async fn validation_runs_and_stores_nothing() {
     let world = World::new().await;
     let options = json!({ "validate_only": true });
-    let operations = json!([create("a"), { "type": "create", "data": {} }, { "type": "merge" }, named("read", "mem_1")]);
+    let operations =
+        json!([create("a"), { "type": "create", "data": {} }, { "type": "merge" }, named("read", "mem_1")]);
     let answer = run(&world, operations, options).await;
     let data = &answer.body["data"];
     assert_eq!((answer.status, &data["batch_id"]), (200, &Value::Null));
@@ -309,8 +322,7 @@ async fn records_of_the_same_entity_are_searched_too_also_when_they_take_many_tr
     let answer = world.run(operations, json!({ "atomic": true })).await;
     assert_eq!(answer.body["status"], "completed", "{:#}", answer.body["summary"]);
     assert_eq!(found(&world, "heron").await.1, 80);
-    let ids: Vec<Value> =
-        (0..80).map(|n| answer.body["results"][format!("op_{n}")]["data"][0]["id"].clone()).collect();
+    let ids: Vec<Value> = (0..80).map(|n| answer.body["results"][format!("op_{n}")]["data"][0]["id"].clone()).collect();
     let deletes = ids.iter().map(|id| json!({ "entity": "memory", "action": "delete", "query_params": { "id": id } }));
     let answer = world.run(deletes.collect(), json!({ "atomic": true })).await;
     assert_eq!(answer.body["status"], "completed", "{:#}", answer.body["summary"]);

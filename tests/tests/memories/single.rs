@@ -63,7 +63,10 @@ async fn a_wrong_memory_is_refused_and_nothing_is_stored() {
     ] {
         let refused = post(&world, "/api/v1/memory", body).await;
         let error = &refused.body["error"];
-        assert_eq!((refused.status, &error["code"], &error["details"]["field"]), (400, &json!("VALIDATION_ERROR"), &json!(field)));
+        assert_eq!(
+            (refused.status, &error["code"], &error["details"]["field"]),
+            (400, &json!("VALIDATION_ERROR"), &json!(field))
+        );
     }
     let refused = change(&world, "PUT", "/api/v1/memory/mem_1", &json!({})).await;
     assert_eq!(refused.status, 400, "{:#}", refused.body);
@@ -132,11 +135,15 @@ async fn memories_are_listed_by_page_filter_and_order() {
         ("memory_type=project&tags=t1,t4", "1", 1),
     ] {
         let page = world.get(&format!("/api/v1/memories?{query}")).await;
-        let told: String = page.body["data"].as_array().unwrap().iter().map(|one| one["content"].as_str().unwrap()).collect();
+        let told: String =
+            page.body["data"].as_array().unwrap().iter().map(|one| one["content"].as_str().unwrap()).collect();
         assert_eq!((told.as_str(), &page.body["pagination"]["total"]), (contents, &json!(total)), "{query}");
         assert_eq!(page.body["data"], page.body["memories"]);
     }
-    assert_eq!(world.get("/api/v1/memory?limit=2").await.body["pagination"], json!({ "page": 1, "limit": 2, "total": 5, "pages": 3 }));
+    assert_eq!(
+        world.get("/api/v1/memory?limit=2").await.body["pagination"],
+        json!({ "page": 1, "limit": 2, "total": 5, "pages": 3 })
+    );
     for query in ["page=0", "limit=101", "sort=title", "order=up"] {
         let refused = world.get(&format!("/api/v1/memory?{query}")).await;
         assert_eq!((refused.status, &refused.body["error"]["code"]), (400, &json!("VALIDATION_ERROR")), "{query}");
@@ -146,8 +153,18 @@ async fn memories_are_listed_by_page_filter_and_order() {
 #[tokio::test(start_paused = true)]
 async fn single_search_and_bulk_deletion() {
     let world = World::new().await;
-    let one = id(&post(&world, "/api/v1/memory", json!({ "content": "herons fish", "tags": ["a"], "memory_type": "project" })).await);
-    let two = id(&post(&world, "/api/v1/memory", json!({ "content": "herons nest", "tags": ["b"], "memory_type": "context" })).await);
+    let one = id(&post(
+        &world,
+        "/api/v1/memory",
+        json!({ "content": "herons fish", "tags": ["a"], "memory_type": "project" }),
+    )
+    .await);
+    let two = id(&post(
+        &world,
+        "/api/v1/memory",
+        json!({ "content": "herons nest", "tags": ["b"], "memory_type": "context" }),
+    )
+    .await);
     for (body, total) in [
         (json!({ "query": "heron", "threshold": 0.7, "status": "active" }), 2),
         (json!({ "query": "heron", "tags": ["a"] }), 1),
@@ -167,7 +184,12 @@ async fn single_search_and_bulk_deletion() {
     assert_eq!((deleted.status, &deleted.body["deleted_count"]), (200, &json!(2)), "{:#}", deleted.body);
     assert_eq!(deleted.body["failed_ids"], json!(["mem_none"]));
     assert_eq!(found_total(&world).await, 0);
-    for body in [json!({}), json!({ "memory_ids": [] }), json!({ "memory_ids": [5] }), json!({ "memory_ids": (0..101).map(|n| n.to_string()).collect::<Vec<_>>() })] {
+    for body in [
+        json!({}),
+        json!({ "memory_ids": [] }),
+        json!({ "memory_ids": [5] }),
+        json!({ "memory_ids": (0..101).map(|n| n.to_string()).collect::<Vec<_>>() }),
+    ] {
         assert_eq!(post(&world, "/api/v1/memory/bulk/delete", body).await.status, 400);
     }
 }

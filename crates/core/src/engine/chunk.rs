@@ -87,7 +87,13 @@ fn write_row(
         });
         values.collect()
     });
-    Action::WriteRow { key: key.clone(), base, fields: row.cloned(), indexed, posting: post.map(|post| (*post).clone()) }
+    Action::WriteRow {
+        key: key.clone(),
+        base,
+        fields: row.cloned(),
+        indexed,
+        posting: post.map(|post| (*post).clone()),
+    }
 }
 
 fn move_count(key: &RowKey, count: Count) -> Action {

@@ -84,6 +84,8 @@ mod tests {
         let post = Post::Put(Posting::of(fields.as_object().unwrap()));
         let text = serde_json::to_string(&post).unwrap();
         assert_eq!(serde_json::from_str::<Post>(&text).unwrap(), post);
-        assert!(matches!(post, Post::Put(Posting { created: Timestamp(1_767_225_600_001), updated, .. }) if updated == Timestamp(1_767_225_600_001)));
+        assert!(
+            matches!(post, Post::Put(Posting { created: Timestamp(1_767_225_600_001), updated, .. }) if updated == Timestamp(1_767_225_600_001))
+        );
     }
 }

@@ -56,7 +56,9 @@ pub(super) fn read(
     }
     if turn.single().is_some() && rows.is_empty() {
         let message = format!("there is no such {}", entity.name);
-        return Err(Failure::new(Code::NotFound, message).at(format!("/query_params/{}", entity.primary_key.field)).into());
+        return Err(Failure::new(Code::NotFound, message)
+            .at(format!("/query_params/{}", entity.primary_key.field))
+            .into());
     }
     // Another operation takes values from the result, so every row in it counts as read.
     let validated = job.plan.is_referenced(turn.index);

@@ -36,9 +36,7 @@ fn entity(app: &App) -> Result<&str, Reply> {
 /// A reply to what cannot be read, in the words of this contract.
 fn unreadable(reply: Reply, code: Code) -> Reply {
     match reply.code() {
-        Some(Code::InvalidJson) => {
-            reply.recoded(code).details(json!({ "field": "body", "reason": "invalid_json" }))
-        }
+        Some(Code::InvalidJson) => reply.recoded(code).details(json!({ "field": "body", "reason": "invalid_json" })),
         Some(Code::InvalidParameter) => {
             reply.recoded(code).details(json!({ "field": "Idempotency-Key", "reason": "invalid_parameter" }))
         }
@@ -180,7 +178,7 @@ fn written(
     match answered {
         Ok(Answered::Refused(failure)) => Err(failed(&failure)),
         Ok(Answered::Ran(told)) if told.ran.ended() => {
-            let reply = tell(&told.ran.outcomes)?;
+            let reply = tell(&told.ran.outcomes)?.standing(told.standing.as_ref());
             Ok(if told.replayed { reply.header("Idempotent-Replayed", "true") } else { reply })
         }
         Ok(Answered::Ran(told)) => Ok(accepted(&told, request, &Preference::default())),

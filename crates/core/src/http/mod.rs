@@ -14,8 +14,8 @@ pub use route::{ROUTES, Route};
 use http::HeaderMap;
 
 use crate::app::App;
-use crate::batch::Dialect;
 use crate::auth::{Caller, Credential, CredentialError, Refused};
+use crate::batch::Dialect;
 use crate::config::Function;
 use crate::limits::{MAX_HEADER_BYTES, MAX_QUERY_BYTES};
 use crate::operation::Code;

@@ -35,7 +35,12 @@ enum Content {
     Told(Value),
     /// Nothing to tell.
     Nothing,
-    Error { code: Code, message: String, details: Option<Value>, problems: Vec<Problem> },
+    Error {
+        code: Code,
+        message: String,
+        details: Option<Value>,
+        problems: Vec<Problem>,
+    },
 }
 
 impl Reply {

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::ModelError;
 use super::annotation::{
-    self, ACTIONS, CHILD, DATABASE, DESCRIPTIVE, ENTITY_SCHEMA, KEY_PREFIX, OF_ENTITY, PARENT, PERMISSIONS, PRIMARY_KEY,
-    READ_ONLY, REF, SEARCH, SOFT_DELETE, UNIQUE, VERSION,
+    self, ACTIONS, CHILD, DATABASE, DESCRIPTIVE, ENTITY_SCHEMA, KEY_PREFIX, OF_ENTITY, PARENT, PERMISSIONS,
+    PRIMARY_KEY, READ_ONLY, REF, SEARCH, SOFT_DELETE, UNIQUE, VERSION,
 };
 use super::entity::{Entity, Field, KeyKind, Kind, PrimaryKey, Relation, SoftDelete, SoftDeleteKind};
 use super::error::{Problems, hint};

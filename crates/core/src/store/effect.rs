@@ -12,8 +12,8 @@ use aws_sdk_dynamodb::types::{
 use super::attribute::{Item, Reader, from_object, n, s};
 use super::call::Fault;
 use super::lock::Lock;
-use super::{Store, TenantKey};
 use super::search::{posting_key, posting_of};
+use super::{Store, TenantKey};
 use crate::engine::{Action, CountAfter, CountBase, Post};
 use crate::limits::TOMBSTONE_MS;
 use crate::runtime::Timestamp;
@@ -76,11 +76,7 @@ impl Store {
 
     /// The search row that goes with `action`, if one does. It stands under the version and the lock of its row, which the
     /// same transaction writes, and so has no condition of its own.
-    pub(super) fn posting_item(
-        &self,
-        keys: &TenantKey,
-        action: &Action,
-    ) -> Result<Option<TransactWriteItem>, Fault> {
+    pub(super) fn posting_item(&self, keys: &TenantKey, action: &Action) -> Result<Option<TransactWriteItem>, Fault> {
         let Action::WriteRow { key, posting: Some(post), .. } = action else { return Ok(None) };
         let item = match post {
             Post::Put(posting) => {

@@ -96,7 +96,8 @@ impl Store {
         let (mut batch, mut items, mut bytes) = (Vec::new(), 0, 0);
         for planned in redo.planned.iter().filter(|planned| wanted(&planned.action.key())) {
             let more = planned.action.items();
-            let full = items + more > self.limits.actions.min(PER_TRANSACTION) || bytes + planned.bytes > self.limits.bytes;
+            let full =
+                items + more > self.limits.actions.min(PER_TRANSACTION) || bytes + planned.bytes > self.limits.bytes;
             if full && !batch.is_empty() {
                 self.settle("apply", std::mem::take(&mut batch)).await?;
                 (items, bytes) = (0, 0);

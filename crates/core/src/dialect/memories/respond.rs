@@ -113,7 +113,9 @@ pub fn failed(outcome: &Outcome) -> Value {
             let (code, message) = match reason {
                 SkipReason::Cancelled => (Code::Cancelled, "The batch was cancelled before this operation"),
                 SkipReason::DeadlineExceeded => (Code::Timeout, "The time of the batch was over before this operation"),
-                SkipReason::DependencyFailed => (Code::DependencyFailed, "An operation that this one depends on failed"),
+                SkipReason::DependencyFailed => {
+                    (Code::DependencyFailed, "An operation that this one depends on failed")
+                }
                 SkipReason::RolledBack | SkipReason::BatchStopped => {
                     (Code::NotExecuted, "The batch stopped at a failure before this operation")
                 }

@@ -138,7 +138,9 @@ pub struct Listing {
 
 /// Reads the query parameters of a listing; what is no parameter of it is ignored.
 pub fn listing<'a>(parameter: impl Fn(&str) -> Option<&'a str>) -> Result<Listing, Failure> {
-    let wrong = |name: &str, reason: String| Failure::new(Code::InvalidValue, format!("{name} {reason}")).at(format!("/{name}"));
+    let wrong = |name: &str, reason: String| {
+        Failure::new(Code::InvalidValue, format!("{name} {reason}")).at(format!("/{name}"))
+    };
     let whole = |name: &str, default: usize, most: usize| match parameter(name).filter(|text| !text.is_empty()) {
         None => Ok(default),
         Some(text) => text
@@ -148,7 +150,12 @@ pub fn listing<'a>(parameter: impl Fn(&str) -> Option<&'a str>) -> Result<Listin
             .ok_or_else(|| wrong(name, format!("must be a whole number from 1 to {most}"))),
     };
     let list = |name: &str| -> Vec<&'a str> {
-        parameter(name).into_iter().flat_map(|text| text.split(',')).map(str::trim).filter(|one| !one.is_empty()).collect()
+        parameter(name)
+            .into_iter()
+            .flat_map(|text| text.split(','))
+            .map(str::trim)
+            .filter(|one| !one.is_empty())
+            .collect()
     };
     let choice = |name: &str, words: [&str; 2]| match parameter(name).filter(|text| !text.is_empty()) {
         None => Ok(false),

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use crate::batch::Options;
-use crate::dialect::options::{OptionReader, depends_on};
 use crate::dialect::Request;
+use crate::dialect::options::{OptionReader, depends_on};
 use crate::json::{Object, child, type_name};
 use crate::limits::{MAX_OPERATIONS, MAX_RETRIES, MAX_TIMEOUT_MS};
 use crate::operation::{Action, Code, Draft, OperationId, Problem};
