@@ -3,6 +3,8 @@
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod batch;
+mod figures;
+mod interpreter;
 mod setting;
 mod single;
 mod source;
