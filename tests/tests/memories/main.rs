@@ -8,3 +8,4 @@ mod interpreter;
 mod setting;
 mod single;
 mod source;
+mod wide;
