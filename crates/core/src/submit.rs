@@ -14,6 +14,8 @@ use crate::queue::Message;
 use crate::rate::{Exceeded, Standing};
 use crate::store::{Accepted, Contents, Fault, TenantKey};
 
+/// How long after a batch's time is over a call still writes that it is, milliseconds.
+const END_MS: i64 = 1_000;
 /// How long a call whose run has failed looks for where the batch stands, milliseconds.
 const STANDING_MS: i64 = 2_000;
 
@@ -310,7 +312,7 @@ async fn carry_on(
         }
         ran
     } else {
-        let budget = inline_budget_ms(&head.options, preference);
+        let budget = inline_budget_ms(&head, preference);
         let ran = match execute(app, &head, state, contents, now.plus_ms(budget)).await {
             Ok(ran) => ran,
             Err(fault) => {
@@ -340,8 +342,13 @@ async fn standing(app: &App, head: &Head) -> Ran {
     }
 }
 
-fn inline_budget_ms(options: &Options, preference: &Preference) -> i64 {
-    let timeout = i64::try_from(options.inline_timeout_ms()).unwrap_or(INLINE_BUDGET_MS);
+fn inline_budget_ms(head: &Head, preference: &Preference) -> i64 {
+    let timeout = i64::try_from(head.options.inline_timeout_ms()).unwrap_or(INLINE_BUDGET_MS);
+    let timeout = match head.dialect {
+        Dialect::Records => timeout,
+        // Its answer tells what has not ended in time. No commit is sent after that; only the end is written.
+        Dialect::Memories => timeout.saturating_add(END_MS),
+    };
     let wait = preference
         .wait_s
         .and_then(|wait| i64::try_from(wait).ok())

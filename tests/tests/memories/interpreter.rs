@@ -271,7 +271,9 @@ async fn two_hundred_random_batches_end_as_a_naive_interpreter_says() {
         let answer = run(&world, operations.clone(), json!({ "continue_on_error": go_on })).await;
         adds_up(&answer);
         let outcomes = answer.body["data"]["operations"].as_array().unwrap();
-        let new = |operation: &Value| Some((usize::try_from(operation["index"].as_u64()?).ok()?, operation["result"]["id"].as_str()?.to_owned()));
+        let new = |operation: &Value| {
+            Some((usize::try_from(operation["index"].as_u64()?).ok()?, operation["result"]["id"].as_str()?.to_owned()))
+        };
         let made: BTreeMap<usize, String> =
             outcomes.iter().filter(|operation| operation["type"] == "create").filter_map(new).collect();
         let expected = interpret(&mut store, &all, go_on, &made);

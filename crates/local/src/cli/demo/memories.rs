@@ -45,7 +45,9 @@ const MIGRATION: &str = r#"{
 /// Two memories are made, and a search in the same batch finds one of them.
 pub(super) async fn migration(client: &Client) -> Result<Scene, Error> {
     let title = "Memories, made and searched";
-    say(format!("{title}: two are made, and a search in the same batch finds one. The request to {PATH}:\n\n{MIGRATION}\n"))?;
+    say(format!(
+        "{title}: two are made, and a search in the same batch finds one. The request to {PATH}:\n\n{MIGRATION}\n"
+    ))?;
     let mut checks = Checks::default();
     let reply = client.post(PATH, &parse(MIGRATION)?, &[("X-Batch-Id", "migration-2024-01-15")]).await?;
     say(format!("The answer:\n\n{:#}\n", reply.body))?;
