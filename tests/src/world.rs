@@ -170,6 +170,7 @@ impl World {
     }
 
     /// Another process on the same tables, with the same settings and the same caller.
+    #[must_use]
     pub fn another(&self) -> Self {
         let seam = Seam::new(self.seam.database().clone());
         let (http, clock) = (Some(seam.client()), self.app.clock().clone());

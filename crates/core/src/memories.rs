@@ -13,7 +13,7 @@ use crate::engine::look as evaluate_alone;
 use crate::json::{Object, canonical, sha256_hex};
 use crate::limits::RESENT_MS;
 use crate::model::permission::Access;
-use crate::operation::{Failure, Operation, Outcome};
+use crate::operation::{Draft, Failure, Operation, Outcome};
 use crate::plan::{RowKey, forbidden};
 use crate::search::Memory;
 use crate::store::{Fault, Store, TenantKey};
@@ -110,7 +110,7 @@ async fn is_gone(app: &App, caller: &Caller, entity: &str, told: &Told) -> bool 
 /// How the one read of `request` ends.
 pub async fn look(app: &App, caller: &Caller, mut request: Request) -> Result<Outcome, Fault> {
     refuse_each(app, &mut request);
-    let operation: Option<Operation> = request.drafts.into_iter().next().and_then(|draft| draft.accept());
+    let operation: Option<Operation> = request.drafts.into_iter().next().and_then(Draft::accept);
     let operation = operation.ok_or_else(|| Fault::new("look", "a request without an operation"))?;
     Box::pin(evaluate_alone(&store(app), app.model(), caller, app.clock().now(), operation)).await
 }

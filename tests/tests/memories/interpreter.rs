@@ -136,7 +136,7 @@ fn sent(meant: &Meant) -> Value {
 fn taken(before: Option<&Known>, data: &Value) -> Option<Known> {
     let mut known = before.cloned().unwrap_or(Known { content: String::new(), tags: Vec::new(), team: None });
     if let Some(content) = data.get("content") {
-        known.content = content.as_str()?.to_owned();
+        content.as_str()?.clone_into(&mut known.content);
     } else if before.is_none() {
         return None;
     }

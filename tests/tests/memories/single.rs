@@ -87,7 +87,7 @@ async fn a_creation_sent_again_within_a_minute_is_the_same_memory() {
     let bob = world.key("t1", "bob", &[]).await;
     let other = world.post_as(&bob, "/api/v1/memory", &body).await;
     assert_ne!(other.body["id"], first.body["id"], "another caller means another");
-    tokio::time::advance(Duration::from_secs(60)).await;
+    tokio::time::advance(Duration::from_mins(1)).await;
     let later = post(&world, "/api/v1/memory", body.clone()).await;
     assert_ne!(later.body["id"], first.body["id"], "a minute later it is meant");
     assert_eq!(found(&world, "sent").await.1, 3);

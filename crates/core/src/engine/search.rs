@@ -19,7 +19,7 @@ pub(super) fn search(turn: &Turn<'_>, view: &mut View<'_>, given: &Object) -> Re
     }
     let wanted = SearchOptions::parse(given)?;
     if wanted.query.is_empty() {
-        return Ok(effect(Vec::new(), 0));
+        return Ok(effect(&[], 0));
     }
     let mut search = ranked(view, &wanted)?;
     decide(&entity.name, view, &wanted, &mut search)?;
@@ -36,11 +36,11 @@ pub(super) fn search(turn: &Turn<'_>, view: &mut View<'_>, given: &Object) -> Re
     }
     match halted {
         Some(halt) => Err(halt),
-        None => Ok(effect(results, found.total.saturating_sub(gone))),
+        None => Ok(effect(&results, found.total.saturating_sub(gone))),
     }
 }
 
-fn effect(results: Vec<Value>, total: usize) -> Effect {
+fn effect(results: &[Value], total: usize) -> Effect {
     Effect { data: vec![json!({ "results": results, "total": total })], changes: Vec::new() }
 }
 

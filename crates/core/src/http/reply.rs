@@ -129,7 +129,7 @@ impl Reply {
                 ("application/problem+json", body)
             }
             Content::Error { code, message, details, .. } if contract == Dialect::Memories => {
-                ("application/json", memories::problem(code, &message, details, &request.request_id))
+                ("application/json", memories::problem(code, &message, details.as_ref(), &request.request_id))
             }
             Content::Error { code, message, details, problems } => {
                 ("application/json", native::error(code, &message, details, &problems, &request.request_id))

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use futures::future::try_join_all;
 use sha2::{Digest, Sha256};
 
 use super::attribute::{Item, Reader, b, n, s};
@@ -33,22 +34,8 @@ pub(super) fn posting_of(keys: &TenantKey, key: &RowKey, posting: &Posting) -> I
 impl Store {
     /// Every search row of the tenant with the id of its row, consistently each, all shards side by side.
     pub async fn postings(&self, keys: &TenantKey) -> Result<Vec<(String, Posting)>, Fault> {
-        let (a, b, c, d, e, f, g, h) = tokio::join!(
-            self.shard(keys, 0),
-            self.shard(keys, 1),
-            self.shard(keys, 2),
-            self.shard(keys, 3),
-            self.shard(keys, 4),
-            self.shard(keys, 5),
-            self.shard(keys, 6),
-            self.shard(keys, 7),
-        );
-        let shards: [_; SHARDS as usize] = [a, b, c, d, e, f, g, h];
-        let mut all = Vec::new();
-        for shard in shards {
-            all.extend(shard?);
-        }
-        Ok(all)
+        let shards = try_join_all((0..SHARDS).map(|shard| self.shard(keys, shard))).await?;
+        Ok(shards.concat())
     }
 
     async fn shard(&self, keys: &TenantKey, shard: u8) -> Result<Vec<(String, Posting)>, Fault> {

@@ -137,7 +137,7 @@ async fn one(observer: &mut Observer, noun: usize) {
             let answer = observer.send(route.0, route.1, &target, headers, route.3.as_bytes()).await;
             assert_eq!(answer.status, status, "{route:?}: {:#}", answer.body);
             if status == 201 {
-                id = answer.body["id"].as_str().unwrap().to_owned();
+                answer.body["id"].as_str().unwrap().clone_into(&mut id);
             }
         }
         if writes(&route) && !route.3.is_empty() {

@@ -32,12 +32,11 @@ pub fn parse(body: &Value, entity: &str) -> Request {
             request.problems.push(Problem::new("/options", Code::WrongType, message));
         }
     }
-    match body.get("operations") {
-        Some(Value::Array(operations)) => read_operations(operations, entity, &mut request),
-        _ => {
-            let message = "operations must be a list of 1 to 100 operations";
-            request.problems.push(Problem::new("/operations", Code::Required, message));
-        }
+    if let Some(Value::Array(operations)) = body.get("operations") {
+        read_operations(operations, entity, &mut request);
+    } else {
+        let message = "operations must be a list of 1 to 100 operations";
+        request.problems.push(Problem::new("/operations", Code::Required, message));
     }
     request
 }

@@ -175,7 +175,7 @@ fn path(pointer: &str) -> String {
     let mut out = String::new();
     for token in pointer.split('/') {
         if !out.is_empty() && token.bytes().all(|byte| byte.is_ascii_digit()) && !token.is_empty() {
-            out.push_str(&format!("[{token}]"));
+            out.extend(["[", token, "]"]);
         } else {
             if !out.is_empty() {
                 out.push('.');
@@ -221,9 +221,9 @@ pub fn refused(problems: &[Problem], provided: usize) -> (Code, String, Value) {
 
 /// The error body of this contract. Names of details are as everywhere in it; what may have to be reported has the
 /// request's id.
-pub fn problem(code: Code, message: &str, details: Option<Value>, request_id: &str) -> Value {
+pub fn problem(code: Code, message: &str, details: Option<&Value>, request_id: &str) -> Value {
     let mut told = Object::new();
-    for (name, value) in details.as_ref().and_then(Value::as_object).into_iter().flatten() {
+    for (name, value) in details.and_then(Value::as_object).into_iter().flatten() {
         told.insert(snake(name), value.clone());
     }
     if code.http_status() >= 500 {
