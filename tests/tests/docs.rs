@@ -203,12 +203,12 @@ fn sources(folder: &Path, found: &mut String) {
 }
 
 #[test]
-fn every_test_that_a_guarantee_names_is_there() {
+fn every_test_that_a_page_names_is_there() {
     let mut code = String::new();
     for folder in ["tests/tests", "crates/local/tests", "crates/core/src"] {
         sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder), &mut code);
     }
-    let text = page("docs/GUARANTEES.md");
+    let text = ["docs/GUARANTEES.md", "docs/SECURITY.md"].map(page).concat();
     // A name of three words or more is a test's.
     let named: Vec<&str> = text.split('`').skip(1).step_by(2).filter(|name| name.matches('_').count() >= 3).collect();
     assert!(named.len() >= 20, "{named:?}");

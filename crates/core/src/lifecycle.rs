@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::batch::{BatchId, Cut, Entry, Head, State, Status, Work};
 use crate::json::{canonical, sha256_hex};
-use crate::limits::MAX_RETRY_ATTEMPTS;
+use crate::limits::{MAX_PAUSES, MAX_RETRY_ATTEMPTS};
 use crate::operation::{Code, Operation, OperationId, Outcome};
 use crate::plan::{Plan, referred};
 use crate::status;
@@ -62,7 +62,14 @@ pub async fn act(app: &App, caller: &Caller, id: &BatchId, act: Act) -> Result<O
             }
             (Act::Pause, Status::Paused) => return Ok(Some((head, state))),
             (Act::Cancel, _) => next.cut_off(Cut::Cancelled),
-            (Act::Pause, _) => next.status = Status::Paused,
+            (Act::Pause, _) if state.pauses >= MAX_PAUSES => {
+                let message = format!("the batch was paused {MAX_PAUSES} times, which is as often as it may be");
+                return Err(Rejection::new(Code::PauseLimit, message).into());
+            }
+            (Act::Pause, _) => {
+                next.status = Status::Paused;
+                next.pauses += 1;
+            }
             (Act::Resume, Status::Paused) => {
                 // Time stood still: from the pause, which was the last write, until now.
                 next.paused_ms += next.updated.since_ms(state.updated);

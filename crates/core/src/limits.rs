@@ -83,6 +83,8 @@ pub const INLINE_BUDGET_MS: i64 = 20_000;
 pub const EXECUTOR_BUDGET_MS: i64 = 50_000;
 /// How long a paused batch waits to be resumed before it ends, milliseconds: a day.
 pub const MAX_PAUSE_MS: i64 = 24 * 3_600_000;
+/// How often a batch can be paused: each pause makes its deadline later and its log longer.
+pub const MAX_PAUSES: usize = 50;
 /// Ages, in minutes, at which the sweep looks whether a batch has ended. The first leaves a sync batch its 20 s and a
 /// message its ordinary delay; the last outlives a message's visibility of 6 minutes twice.
 pub const SWEPT_MINUTES: [i64; 3] = [2, 5, 15];

@@ -306,7 +306,7 @@ async fn carry_on(
     let now = app.clock().now();
     let stands = state.as_ref().is_some_and(|state| state.status.is_terminal() || state.status == Status::Paused);
     let ran = if head.background && !stands {
-        let ran = Ran { state, plan: Plan::ordered(contents.work, head.order.clone()), outcomes: contents.outcomes };
+        let ran = Ran::new(&head, state, Plan::ordered(contents.work, head.order.clone()), contents.outcomes);
         if !replayed || now.since_ms(head.created) > REPLAY_RESEND_MS {
             enqueue(app, &head).await;
         }
@@ -335,10 +335,9 @@ async fn standing(app: &App, head: &Head) -> Ran {
     let store = app.store().until(app.clock().now().plus_ms(STANDING_MS));
     let keys = TenantKey::new(head.tenant());
     let state = store.batch(&keys, &head.id).await.ok().flatten().and_then(|(_, state)| state);
-    let contents = store.contents(&keys, head, state.as_ref()).await;
-    match contents {
-        Ok(Contents { work, outcomes }) => Ran { state, plan: Plan::ordered(work, head.order.clone()), outcomes },
-        Err(_) => Ran { state: None, plan: Plan::ordered(Work::default(), Vec::new()), outcomes: Vec::new() },
+    match store.contents(&keys, head, state.as_ref()).await {
+        Ok(Contents { work, outcomes }) => Ran::new(head, state, Plan::ordered(work, head.order.clone()), outcomes),
+        Err(_) => Ran::new(head, None, Plan::ordered(Work::default(), Vec::new()), Vec::new()),
     }
 }
 

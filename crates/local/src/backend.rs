@@ -135,20 +135,24 @@ pub(crate) fn aws_settings(dynamodb_url: String) -> BTreeMap<&'static str, Strin
 
 /// Makes an API key that the service whose tables are in `storage` takes, whether it runs or not: the database's file is
 /// open to several processes.
-pub async fn add_api_key(storage: &Storage, identity: Identity) -> Result<Redacted<String>, Error> {
+pub async fn add_api_key(storage: &Storage, identity: Identity, days: Option<u16>) -> Result<Redacted<String>, Error> {
     let database = storage.database()?;
     let listener = listen(0).await?;
     let url = format!("http://{}", address(&listener)?);
     let (stopper, tasks) = (Stopper::new(), Tasks::default());
     tasks.spawn(dynamo::serve(database, listener, stopper.watch()));
-    let key = add_api_key_at(&url, identity).await;
+    let key = add_api_key_at(&url, identity, days).await;
     stopper.stop();
     tasks.finish().await;
     key
 }
 
 /// Makes an API key that the service takes whose tables are served at `dynamodb_url`.
-pub async fn add_api_key_at(dynamodb_url: &str, identity: Identity) -> Result<Redacted<String>, Error> {
+pub async fn add_api_key_at(
+    dynamodb_url: &str,
+    identity: Identity,
+    days: Option<u16>,
+) -> Result<Redacted<String>, Error> {
     let settings = aws_settings(dynamodb_url.to_owned());
     let setting = |name: &str| settings.get(name).cloned().unwrap_or_default();
     let config = Config {
@@ -174,7 +178,7 @@ pub async fn add_api_key_at(dynamodb_url: &str, identity: Identity) -> Result<Re
     };
     let app = App::start(config, read_model("model.yaml", SHIPPED_MODEL)?, None);
     let app = app.map_err(|error| Error::caused("the database cannot be reached", &error))?;
-    store_api_key(&app, identity).await
+    store_api_key(&app, identity, days).await
 }
 
 async fn serve_sqs(sqs: Sqs, listener: TcpListener, mut stop: Stop) {

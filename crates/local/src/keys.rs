@@ -121,8 +121,9 @@ impl Keys {
     }
 }
 
-/// A new API key for `identity`, and the record that a service keeps of it.
-pub fn new_api_key(identity: Identity, entropy: &Entropy, now: Timestamp) -> (ApiKey, ApiKeyRecord) {
+/// A new API key for `identity`, good for so many days or until it is withdrawn, and the record that a service keeps of
+/// it.
+pub fn new_api_key(identity: Identity, days: Option<u16>, entropy: &Entropy, now: Timestamp) -> (ApiKey, ApiKeyRecord) {
     let key = ApiKey::generate(&entropy.bytes());
     let record = ApiKeyRecord {
         id: key.id().clone(),
@@ -132,7 +133,7 @@ pub fn new_api_key(identity: Identity, entropy: &Entropy, now: Timestamp) -> (Ap
         roles: identity.roles,
         claims: identity.claims,
         created_at: now,
-        expires_at: None,
+        expires_at: days.map(|days| now.plus_ms(i64::from(days) * 86_400_000)),
     };
     (key, record)
 }

@@ -177,7 +177,7 @@ impl Service {
     /// A new API key, as text.
     pub async fn api_key(&self, tenant: &str, subject: &str, roles: &[&str]) -> Result<Redacted<String>, Error> {
         let identity = Identity::new(tenant, subject, roles.iter().copied(), Map::new())?;
-        store_api_key(&self.apps.submit, identity).await
+        store_api_key(&self.apps.submit, identity, None).await
     }
 
     /// A token signed by the keys that the service publishes.
@@ -193,6 +193,11 @@ impl Service {
     /// Where the database is served.
     pub fn dynamodb_url(&self) -> &str {
         self.backend.settings.get("AWS_ENDPOINT_URL_DYNAMODB").map_or("", String::as_str)
+    }
+
+    /// The settings by which the functions find tables and queues, as they are told on AWS.
+    pub fn environment(&self) -> &BTreeMap<&'static str, String> {
+        &self.backend.settings
     }
 
     /// The queues; the one of the batches is called `BatchQueue`.
@@ -245,9 +250,9 @@ fn handlers(apps: &Apps, others: &BTreeMap<Function, Handler>) -> BTreeMap<Funct
     handlers
 }
 
-/// Makes an API key and keeps its record where `app` finds it.
-pub(crate) async fn store_api_key(app: &App, identity: Identity) -> Result<Redacted<String>, Error> {
-    let (key, record) = new_api_key(identity, app.entropy(), app.clock().now());
+/// Makes an API key, good for so many days, and keeps its record where `app` finds it.
+pub(crate) async fn store_api_key(app: &App, identity: Identity, days: Option<u16>) -> Result<Redacted<String>, Error> {
+    let (key, record) = new_api_key(identity, days, app.entropy(), app.clock().now());
     let stored = app.store().put_api_key(&record).await;
     stored.map_err(|error| Error::new(format!("the API key cannot be stored: {error}")))?;
     Ok(Redacted::new(key.expose().to_owned()))

@@ -245,6 +245,22 @@ async fn a_key_is_good_for_a_running_service_and_for_a_data_directory() {
     serving.stop("TERM");
 }
 
+#[test]
+fn a_key_for_a_deployment_is_told_with_its_item_and_stored_nowhere() {
+    let home = TempDir::new().unwrap();
+    let told = run(home.path(), &["key", "--tenant", "acme", "--subject", "ann", "--days", "90", "--item"]);
+    let told = String::from_utf8(told.stdout).unwrap();
+    let (key, item) = told.trim_end().split_once('\n').unwrap();
+    let item: Value = serde_json::from_str(item).unwrap();
+    let id = key.split('_').nth(2).unwrap();
+    assert_eq!(item["pk"]["S"], format!("K#{id}"));
+    let record: Value = serde_json::from_str(item["record"]["S"].as_str().unwrap()).unwrap();
+    assert_eq!((&record["tenant"], &record["subject"]), (&json!("acme"), &json!("ann")));
+    let lives = record["expires_at"].as_i64().unwrap() - record["created_at"].as_i64().unwrap();
+    assert_eq!(lives, 90 * 86_400_000);
+    assert!(home.path().read_dir().unwrap().next().is_none(), "something was stored");
+}
+
 #[tokio::test]
 async fn a_file_is_sent_watched_and_shown() {
     let home = TempDir::new().unwrap();

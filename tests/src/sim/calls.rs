@@ -128,6 +128,9 @@ impl Schedule {
     /// Carries a call out.
     fn perform(&mut self, parked: &Parked, fault: Option<Fault>) -> Reply {
         let (node, request) = (parked.node, &parked.request);
+        if let Some(busy) = self.nodes[node].busy.as_mut().filter(|_| parked.is_awaited()) {
+            busy.on.batches.extend(accepts(request));
+        }
         let reply = match self.mutant {
             Some(Mutant::CounterNonce) => {
                 let counted = self.counted.outgoing(node, request, &self.tables);
@@ -174,7 +177,7 @@ impl Schedule {
         }
     }
 
-    /// Whether a process that works on a message stops the wide commit of another batch.
+    /// Whether a process stops the wide commit of a batch that it was not called for.
     fn is_foreign_fence(&self, parked: &Parked) -> bool {
         let state = &parked.request.body["Item"];
         let (pk, stops) = (text(state, "pk", "S"), text(state, "status", "S") == "running");
@@ -183,7 +186,6 @@ impl Schedule {
         stops
             && text(state, "sk", "S") == "A#STATE"
             && preparing.is_some_and(|state| text(state, "status", "S") == "preparing")
-            && !busy.on.batches.is_empty()
             && !busy.on.batches.iter().any(|id| pk.ends_with(id))
     }
 
@@ -214,6 +216,13 @@ impl Schedule {
             other => other,
         }
     }
+}
+
+/// The batch that a call accepts.
+fn accepts(request: &Request) -> Option<String> {
+    let head = &request.body["Item"];
+    let (_, id) = text(head, "pk", "S").split_once("#B#")?;
+    (request.operation == "PutItem" && text(head, "sk", "S") == "A#HEAD").then(|| id.to_owned())
 }
 
 /// For the trace: what is called with which items.

@@ -87,7 +87,9 @@ impl Schedule {
             body: call.body,
             request_id: "request".into(),
         };
-        let (node, of) = self.free(ANSWER_MS, On::behalf_of([TENANTS[call.tenant].to_owned()]));
+        let mut on = On::behalf_of([TENANTS[call.tenant].to_owned()]);
+        on.batches.extend(call.path.split('/').filter(|part| part.starts_with("batch_")).map(str::to_owned));
+        let (node, of) = self.free(ANSWER_MS, on);
         self.log(|| {
             let body = String::from_utf8_lossy(&request.body);
             format!("process {node} takes {} {} {:?} {body}", call.method, call.path, call.query)

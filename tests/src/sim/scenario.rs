@@ -33,6 +33,7 @@ fn of(batches: Vec<Batch>, scripts: &[&[Deed]]) -> Setup {
         scripts: scripts.iter().map(|script| script.to_vec()).collect(),
         faults: Faults::none(Counters::new()),
         pace: 1,
+        work_ms: i64::MAX / 2,
         delivery_ms: DELIVERY_MS,
         resumes: true,
         buries: true,

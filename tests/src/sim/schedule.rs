@@ -59,6 +59,8 @@ pub(super) struct Schedule {
     /// Calls of AWS since the first batches have ended.
     pub calls: usize,
     pub phase: Phase,
+    /// When the phase ends, if it has not ended by itself.
+    until: i64,
     /// Minutes that the rule has told.
     pub minute: i64,
     pub keys: Vec<String>,
@@ -125,6 +127,7 @@ impl Schedule {
             runs: 0,
             calls: 0,
             phase: Phase::Begin,
+            until: i64::MAX,
             minute: 0,
             keys,
             replays: Vec::new(),
@@ -157,7 +160,9 @@ impl Schedule {
         for script in std::mem::take(&mut self.setup.scripts) {
             self.client(BTreeMap::new(), script);
         }
+        self.until = self.now() + self.setup.work_ms;
         self.until_quiet(EVENTS).await;
+        self.until = i64::MAX;
         self.drain().await;
     }
 
@@ -176,6 +181,9 @@ impl Schedule {
     /// Events until nothing is left to do, at most so many.
     async fn until_quiet(&mut self, most: usize) {
         for _ in 0..most {
+            if self.now() >= self.until {
+                return;
+            }
             let pause = 1 + self.rng.below_ms(self.setup.pace);
             tokio::time::sleep(Duration::from_millis(pause)).await;
             while self.tasks.try_join_next().is_some() {}

@@ -23,6 +23,8 @@ pub(super) struct Setup {
     pub faults: Faults,
     /// Virtual time between two events, at most, in milliseconds.
     pub pace: u64,
+    /// How long there are faults, at most, in milliseconds.
+    pub work_ms: i64,
     /// How long a process may work on a delivery, in milliseconds.
     pub delivery_ms: i64,
     /// Whether somebody resumes what is paused when faults stop; if not, its day passes.
@@ -39,6 +41,8 @@ pub(super) struct Setup {
 /// Time limit of a delivery, in milliseconds: that of the function.
 pub(super) const DELIVERY_MS: i64 = 60_000;
 
+const MINUTE_MS: i64 = 60_000;
+
 impl Setup {
     pub fn random(rng: &mut Rng) -> Self {
         let mut faults = Faults::new(rng);
@@ -46,8 +50,9 @@ impl Setup {
         // Some schedules are all about wide commits that meet each other.
         let wide = rng.sometimes(180);
         if wide {
-            (limits.actions, limits.wide_actions) = (*rng.of(&[3, 4, 6]), Limits::default().wide_actions);
+            (limits.actions, limits.wide_actions) = (*rng.of(&[2, 3, 4, 6]), Limits::default().wide_actions);
         }
+        let relying = wide && rng.sometimes(400);
         let count = 2 + rng.below(4);
         let mut skews = Vec::new();
         for _ in 0..count {
@@ -62,7 +67,8 @@ impl Setup {
             let until = from + 1 + rng.below(3);
             for number in from..until {
                 let wide = wide && rng.sometimes(800);
-                batches.push(workload::batch(rng, number, wide));
+                let batch = workload::batch(rng, number, wide);
+                batches.push(if relying { workload::relying(rng, number, batch) } else { batch });
             }
             scripts.push(script::own(rng, from..until));
         }
@@ -72,6 +78,7 @@ impl Setup {
         // A process with little time hands on what it does not get done.
         let delivery_ms = if rng.sometimes(120) { *rng.of(&[5_100, 5_600, 7_000]) } else { DELIVERY_MS };
         let pace = *rng.of(&[1, 1, 4, 30, 250]);
+        let work_ms = *rng.of(&[MINUTE_MS, 5 * MINUTE_MS, 2 * 24 * 60 * MINUTE_MS]);
         let (buries, resumes) = (rng.sometimes(600), rng.sometimes(850));
         Self {
             limits,
@@ -80,6 +87,7 @@ impl Setup {
             scripts,
             faults,
             pace,
+            work_ms,
             delivery_ms,
             resumes,
             buries,

@@ -227,6 +227,19 @@ pub(super) fn batch(rng: &mut Rng, number: usize, wide: bool) -> Batch {
     }
 }
 
+/// The same, with operations of which one writes into a row what another has read in a second row: what was read must
+/// still be so when it is written.
+pub(super) fn relying(rng: &mut Rng, number: usize, batch: Batch) -> Batch {
+    let (from, to) = if rng.sometimes(500) { ("a", "b") } else { ("b", "a") };
+    let read = Op { id: Some(known(from)), ..plain("node", Action::Read) };
+    let write = Op { id: Some(known(to)), set: vec![("mark", Arg::Of(0, "mark"))], ..plain("node", Action::Update) };
+    let mut ops = vec![read, write];
+    if rng.sometimes(300) {
+        ops.push(operation(rng, &ops, format!("m{number}.2")));
+    }
+    Batch { tenant: 0, ops, atomic: true, ..batch }
+}
+
 fn operation(rng: &mut Rng, before: &[Op], mark: String) -> Op {
     let mut set = vec![("mark", known(mark))];
     match rng.below(100) {

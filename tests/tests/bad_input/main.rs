@@ -6,6 +6,7 @@ mod batches;
 mod bodies;
 mod case;
 mod client;
+mod credentials;
 mod gets;
 mod headers;
 mod messages;

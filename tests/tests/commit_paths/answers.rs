@@ -20,6 +20,7 @@ async fn what_may_pass_is_sent_again_as_it_was_with_the_same_token() {
         Fault::Error(400, "RequestLimitExceeded"),
         Fault::Error(400, "TransactionInProgressException"),
         Fault::Error(500, "InternalServerError"),
+        Fault::Garbled,
     ];
     for fault in faults {
         for atomic in [true, false] {

@@ -5,7 +5,7 @@ mod memories;
 use std::sync::{Arc, LazyLock};
 
 use batch_core::config::Function;
-use batch_core::limits::Limits;
+use batch_core::limits::{Limits, MAX_PAUSES};
 use batch_core::model::Model;
 use batch_tests::seam::{Call, Fault};
 use batch_tests::{Answer, World};
@@ -363,6 +363,14 @@ async fn lifecycle(observer: &mut Observer) {
 
     let cancelled = observer.post(&background, &books(json!({}))).await.batch_id();
     assert_eq!(observer.act(&cancelled, "cancel", &[]).await.body["status"], "cancelled");
+    observer.drain().await;
+
+    let held = observer.post(&background, &books(json!({}))).await.batch_id();
+    for _ in 0..MAX_PAUSES {
+        assert_eq!(observer.act(&held, "pause", &[]).await.status, 200);
+        assert_eq!(observer.act(&held, "resume", &[]).await.status, 200);
+    }
+    assert_eq!(observer.act(&held, "pause", &[]).await.body["error"], "PAUSE_LIMIT");
     observer.drain().await;
 
     let late = observer.post(&background, &books(json!({}))).await.batch_id();

@@ -118,6 +118,8 @@ fn numbers_in_words_are_those_of_the_code() {
     }
     let read = format!("`limit` ({}, at most {})", limits::DEFAULT_READ_LIMIT, limits::MAX_READ_LIMIT);
     assert!(text.contains(&read), "{read}");
+    let pauses = format!("paused {} times", limits::MAX_PAUSES);
+    assert!(text.contains(&pauses), "{pauses}");
     let wait = format!("at most {}, else with 202", seconds(limits::INLINE_BUDGET_MS));
     assert!(text.contains(&wait), "{wait}");
 }

@@ -201,6 +201,8 @@ pub struct State {
     pub cut: Option<Cut>,
     /// Milliseconds it was paused; its deadline is so much later.
     pub paused_ms: i64,
+    /// How often it was paused.
+    pub pauses: usize,
     /// The wide commit that is at work: while [`Status::Preparing`] and [`Status::Committed`].
     pub attempt: Option<Attempt>,
     /// Wide commits that were stopped before their commit point, whose locks may still be there.
@@ -262,6 +264,7 @@ impl State {
             results: Results::default(),
             cut: None,
             paused_ms: 0,
+            pauses: 0,
             attempt: None,
             stale: Vec::new(),
         }

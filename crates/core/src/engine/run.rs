@@ -46,6 +46,15 @@ pub struct Ran {
 }
 
 impl Ran {
+    /// Where the batch `head` stands, with its operations and what became of those that have ended: all of them, where it
+    /// was cut off.
+    pub fn new(head: &Head, state: Option<State>, plan: Plan, mut outcomes: Vec<Outcome>) -> Self {
+        if let Some(cut) = state.as_ref().and_then(|state| state.cut) {
+            outcomes.resize_with(head.total(), || cut.outcome());
+        }
+        Self { state, plan, outcomes }
+    }
+
     /// Whether the batch has ended.
     pub fn ended(&self) -> bool {
         self.state.as_ref().is_some_and(|state| state.status.is_terminal())
@@ -85,11 +94,8 @@ pub async fn run(run: &Run<'_>, state: Option<State>, contents: Contents) -> Res
         }
         session.step().await?;
     }
-    let (state, mut outcomes) = (session.state, session.outcomes);
-    if let Some(cut) = state.as_ref().and_then(|state| state.cut) {
-        outcomes.resize_with(run.head.total(), || cut.outcome());
-    }
-    Ok(Ran { state, plan, outcomes })
+    let (state, outcomes) = (session.state, session.outcomes);
+    Ok(Ran::new(run.head, state, plan, outcomes))
 }
 
 /// One run: what it knows of the batch and of the rows, and how much trouble it has had.

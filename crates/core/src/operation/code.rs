@@ -66,6 +66,8 @@ catalogue! {
     BatchNotEnded, "BATCH_NOT_ENDED", 409, true, "Wait until the batch has ended, or cancel it.";
     /// The batch is not paused.
     NotPaused, "NOT_PAUSED", 409, false, "Only a paused batch can be resumed.";
+    /// The batch was paused as often as it may be.
+    PauseLimit, "PAUSE_LIMIT", 409, false, "Let the batch run, or cancel it.";
     /// Every operation succeeded.
     NothingToRetry, "NOTHING_TO_RETRY", 409, false, "Every operation succeeded; there is nothing to send again.";
     /// The batch is the last of its line.

@@ -409,6 +409,9 @@ fn state_item(keys: &TenantKey, head: &Head, state: &State) -> Result<Item, Faul
         ("paused_ms".to_owned(), n(state.paused_ms)),
         ("ttl".to_owned(), n(head.remains_expire().seconds())),
     ]);
+    if state.pauses > 0 {
+        item.insert("pauses".to_owned(), n(state.pauses));
+    }
     if let Some(cut) = state.cut {
         item.insert("cut".to_owned(), s(cut.as_str()));
     }
@@ -443,6 +446,7 @@ pub(super) fn state_of(item: &Item) -> Result<State, Fault> {
         },
         cut: item.maybe_text("cut").map(|cut| Cut::parse(cut).ok_or_else(|| damaged("cut"))).transpose()?,
         paused_ms: item.maybe_int("paused_ms").unwrap_or(0),
+        pauses: item.maybe_int("pauses").unwrap_or(0),
         attempt: item.maybe_text("wide").map(|_| item.json("wide")).transpose()?,
         stale: item.maybe_text("stale").map_or(Ok(Vec::new()), |_| item.json("stale"))?,
     })

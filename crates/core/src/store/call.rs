@@ -1,7 +1,7 @@
 //! The one retry loop around `DynamoDB`.
 //!
 //! Three kinds of error matter. *Busy* (throttled, in progress): nothing happened, the same request may be sent again.
-//! *Unknown* (timeout, reset, 5xx): it may have happened; every request of ours is safe to send again, because each
+//! *Unknown* (timeout, reset, 5xx, unreadable): it may have happened; every request of ours is safe to send again, because each
 //! write is conditional, create-only, or carries a token, and what a repeated condition failure means is told by
 //! reading, not by guessing. *Refused*: an answer for the caller to handle.
 
@@ -137,7 +137,9 @@ fn passes<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => true,
         SdkError::ServiceError(answer) => {
             let code = answer.err().code();
-            answer.raw().status().as_u16() >= 500
+            // Without a code it is no answer of DynamoDB's, or one that cannot be read: it may have happened.
+            code.is_none()
+                || answer.raw().status().as_u16() >= 500
                 || is_throttled(error)
                 || matches!(
                     code,

@@ -36,14 +36,20 @@ impl Store {
 
     /// Stores the record of a new API key: its hash, never the key.
     pub async fn put_api_key(&self, record: &ApiKeyRecord) -> Result<(), Fault> {
-        let item = Item::from([
-            ("pk".to_owned(), s(api_key_pk(record.id.as_str()))),
-            ("record".to_owned(), super::attribute::json_text(record)?),
-        ]);
+        let item: Item = api_key_item(record)?.into_iter().map(|(name, text)| (name.to_owned(), s(text))).collect();
         let request = self.client.put_item().table_name(&self.tables.control).set_item(Some(item));
         let answer = self.call("store API key", || request.clone().send()).await?;
         answer.map(|_| ()).map_err(|error| Fault::new("store API key", refused(&error)))
     }
+}
+
+/// The attributes, all of them texts, of the item that an API key is known by.
+///
+/// # Errors
+/// When the record cannot be written as JSON.
+pub fn api_key_item(record: &ApiKeyRecord) -> Result<[(&'static str, String); 2], Fault> {
+    let text = serde_json::to_string(record).map_err(|error| Fault::new("store API key", error.to_string()))?;
+    Ok([("pk", api_key_pk(record.id.as_str())), ("record", text)])
 }
 
 fn api_key_pk(id: &str) -> String {

@@ -23,6 +23,7 @@ mod wide;
 pub use batches::{Accepted, Contents, Written};
 pub use call::Fault;
 pub(crate) use call::describe;
+pub use control::api_key_item;
 pub use cursor::CursorKey;
 pub use keys::TenantKey;
 pub use listing::{Listing, Page, Party};

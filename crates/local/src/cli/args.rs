@@ -27,6 +27,8 @@ pub(super) enum Command {
     Demo(Demo),
     /// Send a batch from a file to a running service, and show its results
     Submit(Submit),
+    /// Send batches as fast as they are answered, and tell how many and how fast
+    Load(Load),
     /// Print a token (JWT) that the local service accepts
     Token(Caller),
     /// Print a new API key for a running service, or for its data directory
@@ -85,6 +87,27 @@ pub(super) struct Submit {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct Load {
+    /// Where the service is; without it one is started for this, with data of its own, in a process of its own
+    #[arg(long, value_name = "U")]
+    pub(super) url: Option<String>,
+    /// API key or token, for a service that does not take the tokens of this directory
+    #[arg(long, value_name = "K", requires = "url")]
+    pub(super) key: Option<String>,
+    /// Seconds of each round
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    pub(super) seconds: u64,
+    /// Clients at once, a round for each number
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = [1, 8, 32],
+          value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(super) clients: Vec<u16>,
+    /// Operations in a batch, a round for each number
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = [1, 10, 100],
+          value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub(super) operations: Vec<u16>,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct Caller {
     /// Tenant whose records and batches it opens
     #[arg(long, value_name = "T")]
@@ -110,6 +133,12 @@ pub(super) struct Key {
     /// Data directory of the service, running or not
     #[arg(long, value_name = "D", conflicts_with = "port")]
     pub(super) data_dir: Option<PathBuf>,
+    /// Days until it is refused; without it the key is good until its item is deleted
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) days: Option<u16>,
+    /// Store nothing: print the key, and below it the item that makes a deployment know it
+    #[arg(long, conflicts_with_all = ["port", "data_dir"])]
+    pub(super) item: bool,
 }
 
 #[derive(Debug, Args)]

@@ -4,10 +4,12 @@ use std::fs;
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 
-use batch_core::runtime::Clock;
-use batch_local::keys::{Identity, Keys};
+use batch_core::auth::ApiKeyRecord;
+use batch_core::runtime::{Clock, Entropy};
+use batch_core::store::api_key_item;
+use batch_local::keys::{Identity, Keys, new_api_key};
 use batch_local::{Error, Storage, add_api_key, add_api_key_at};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::Outcome;
 use super::args::{Caller, Key};
@@ -25,15 +27,27 @@ pub(super) fn token(caller: &Caller) -> Result<Outcome, Error> {
 
 pub(super) async fn key(args: Key) -> Result<Outcome, Error> {
     let identity = identity(&args.caller)?;
+    if args.item {
+        let (key, record) = new_api_key(identity, args.days, &Entropy::system(), Clock::system().now());
+        say(key.expose())?;
+        say(item(&record)?)?;
+        return Ok(Outcome::Success);
+    }
     let key = match args.data_dir {
-        Some(directory) => add_api_key(&Storage::Directory(directory), identity).await?,
+        Some(directory) => add_api_key(&Storage::Directory(directory), identity, args.days).await?,
         None => match Running::find(args.port) {
-            Some(url) => add_api_key_at(&url, identity).await?,
-            None => add_api_key(&Storage::Directory(PathBuf::from(HOME)), identity).await?,
+            Some(url) => add_api_key_at(&url, identity, args.days).await?,
+            None => add_api_key(&Storage::Directory(PathBuf::from(HOME)), identity, args.days).await?,
         },
     };
     say(key.expose())?;
     Ok(Outcome::Success)
+}
+
+/// The item as `aws dynamodb put-item --item` takes it.
+fn item(record: &ApiKeyRecord) -> Result<Value, Error> {
+    let attributes = api_key_item(record).map_err(|error| Error::new(format!("no item: {error}")))?;
+    Ok(attributes.into_iter().map(|(name, text)| (name.to_owned(), json!({ "S": text }))).collect())
 }
 
 fn identity(caller: &Caller) -> Result<Identity, Error> {

@@ -4,13 +4,14 @@
 //! - `args` the command lines
 //! - `serve` the service, and its parts for functions that run elsewhere
 //! - `credentials` tokens and API keys
-//! - `client` the API over HTTP; `submit` sends a file with it, `demo` runs a tour
+//! - `client` the API over HTTP; `submit` sends a file with it, `load` many batches, `demo` runs a tour
 //! - `output` text, tables and progress
 
 mod args;
 mod client;
 mod credentials;
 mod demo;
+mod load;
 mod output;
 mod serve;
 mod submit;
@@ -52,6 +53,7 @@ pub(crate) fn run(environment: Environment) -> ExitCode {
             Command::Serve(args) => serve::serve(args).await,
             Command::Demo(_) => demo::run().await,
             Command::Submit(args) => submit::run(args, environment.api_key).await,
+            Command::Load(args) => load::run(args).await,
             Command::Token(args) => credentials::token(&args),
             Command::Key(args) => credentials::key(args).await,
             Command::Backend(args) => serve::backend(args).await,
@@ -71,7 +73,7 @@ fn failed(error: &batch_local::Error) -> ExitCode {
 
 /// Log lines for people, on standard error. Where the output is the point, only what goes wrong is logged.
 fn start_logs(level: Option<&str>, command: &Command) {
-    let quiet = matches!(command, Command::Demo(_) | Command::Submit(_) | Command::Token(_) | Command::Key(_));
+    let quiet = !matches!(command, Command::Serve(_) | Command::Backend(_));
     let level = level.unwrap_or(if quiet { "error" } else { "info" });
     let ours = ["batch_core", "batch_local", "submit", "executor", "status", "gateway"];
     let filter = ours.map(|target| format!("{target}={level}")).join(",");
