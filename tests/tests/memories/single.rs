@@ -144,7 +144,7 @@ async fn memories_are_listed_by_page_filter_and_order() {
         world.get("/api/v1/memory?limit=2").await.body["pagination"],
         json!({ "page": 1, "limit": 2, "total": 5, "pages": 3 })
     );
-    for query in ["page=0", "limit=101", "sort=title", "order=up"] {
+    for query in ["page=0", "limit=101", "limit=", "sort=title", "order=up", "order="] {
         let refused = world.get(&format!("/api/v1/memory?{query}")).await;
         assert_eq!((refused.status, &refused.body["error"]["code"]), (400, &json!("VALIDATION_ERROR")), "{query}");
     }
@@ -179,6 +179,16 @@ async fn single_search_and_bulk_deletion() {
     let found = post(&world, "/api/v1/memory/search", json!({ "query": "fishing", "limit": 1 })).await;
     assert_eq!(found.body["results"][0]["id"], one);
     assert!(found.body["results"][0]["similarity_score"].as_f64().is_some_and(|score| score > 0.0 && score < 1.0));
+    for (body, field) in [
+        (json!({}), "query"),
+        (json!({ "query": "x", "limit": 101 }), "limit"),
+        (json!({ "query": "x", "tags": "a" }), "tags"),
+        (json!({ "query": "x", "memory_types": [1] }), "memory_types"),
+        (json!({ "query": "x", "filters": null }), "filters"),
+    ] {
+        let refused = post(&world, "/api/v1/memory/search", body).await;
+        assert_eq!((refused.status, &refused.body["error"]["details"]["field"]), (400, &json!(field)));
+    }
     let deleted =
         post(&world, "/api/v1/memory/bulk/delete", json!({ "memory_ids": [one, "mem_none", two, one] })).await;
     assert_eq!((deleted.status, &deleted.body["deleted_count"]), (200, &json!(2)), "{:#}", deleted.body);

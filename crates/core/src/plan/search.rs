@@ -31,7 +31,7 @@ impl SearchOptions {
             .ok_or_else(|| wrong("limit", format!("limit must be a whole number from 1 to {MAX_SEARCH_LIMIT}")))?;
         let none = Object::new();
         let filters = match given.get("filters") {
-            None | Some(Value::Null) => &none,
+            None => &none,
             Some(Value::Object(filters)) => filters,
             Some(other) => {
                 return Err(wrong("filters", format!("filters must be an object, not {}", type_name(other))));

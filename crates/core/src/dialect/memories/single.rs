@@ -64,6 +64,9 @@ pub fn bulk(entity: &str, body: &Value) -> Result<(Request, Vec<String>), Failur
     let Some(named) = body.get("memory_ids").and_then(Value::as_array) else {
         return Err(wrong("memory_ids must be a list of ids".to_owned()));
     };
+    if !(1..=MAX_OPERATIONS).contains(&named.len()) {
+        return Err(wrong(format!("memory_ids must name 1 to {MAX_OPERATIONS} memories")));
+    }
     let mut ids: Vec<String> = Vec::new();
     for id in named {
         match id {
@@ -75,12 +78,6 @@ pub fn bulk(entity: &str, body: &Value) -> Result<(Request, Vec<String>), Failur
             Value::String(_) => return Err(wrong(format!("an id has 1 to {MAX_ID_BYTES} bytes"))),
             other => return Err(wrong(format!("memory_ids holds ids, not {}", type_name(other)))),
         }
-        if ids.len() > MAX_OPERATIONS {
-            break;
-        }
-    }
-    if !(1..=MAX_OPERATIONS).contains(&ids.len()) {
-        return Err(wrong(format!("memory_ids must name 1 to {MAX_OPERATIONS} memories")));
     }
     let drafts = ids.iter().enumerate().map(|(index, id)| {
         let mut one = Draft { single: Some(vec!["id".to_owned()]), ..draft(entity, index, Action::Delete) };
@@ -102,23 +99,36 @@ pub fn look_up(entity: &str, id: &str) -> Request {
 /// of vectors, and there is nothing else to filter on.
 pub fn search(entity: &str, body: &Value) -> Request {
     let mut one = draft(entity, 0, Action::Search);
-    let given = |name: &str| body.get(name).filter(|value| !value.is_null()).cloned();
-    let mut filters = match given("filters") {
-        Some(Value::Object(filters)) => filters,
-        Some(other) => {
-            let message = format!("filters must be an object, not {}", type_name(&other));
-            one.refused = Some(Failure::new(Code::WrongType, message).at("/metadata_params/filters"));
-            Object::new()
-        }
-        None => Object::new(),
-    };
-    filters.extend(given("tags").map(|tags| ("tags".to_owned(), tags)));
-    one.metadata.extend(given("query").map(|query| ("query".to_owned(), query)));
-    one.metadata.insert("limit".to_owned(), given("limit").unwrap_or_else(|| DEFAULT_RESULTS.into()));
-    one.metadata.insert("filters".to_owned(), filters.into());
-    let types = given("memory_types").or(given("type").map(|one| json!([one])));
-    one.metadata.extend(types.map(|types| ("types".to_owned(), types)));
+    one.refused = search_for(&mut one.metadata, body).err();
     request(vec![one])
+}
+
+fn search_for(wanted: &mut Object, body: &Value) -> Result<(), Failure> {
+    fn wrong<T>(name: &str, reason: String) -> Result<T, Failure> {
+        Err(Failure::new(Code::WrongType, format!("{name} {reason}")).at(format!("/metadata_params/{name}")))
+    }
+    let texts = |name: &str| match body.get(name) {
+        None => Ok(None),
+        Some(Value::Array(texts)) if texts.iter().all(Value::is_string) => Ok(Some(texts.clone())),
+        Some(_) => wrong(name, "must be a list of texts".to_owned()),
+    };
+    let mut filters = match body.get("filters") {
+        None => Object::new(),
+        Some(Value::Object(filters)) => filters.clone(),
+        Some(other) => return wrong("filters", format!("must be an object, not {}", type_name(other))),
+    };
+    filters.extend(texts("tags")?.map(|tags| ("tags".to_owned(), tags.into())));
+    let types = match (texts("memory_types")?, body.get("type")) {
+        (Some(types), _) => types,
+        (None, Some(one @ Value::String(_))) => vec![one.clone()],
+        (None, _) => Vec::new(),
+    };
+    wanted.extend(body.get("query").map(|query| ("query".to_owned(), query.clone())));
+    let limit = body.get("limit").cloned().unwrap_or_else(|| DEFAULT_RESULTS.into());
+    wanted.insert("limit".to_owned(), limit);
+    wanted.insert("filters".to_owned(), filters.into());
+    wanted.insert("types".to_owned(), types.into());
+    Ok(())
 }
 
 /// What `GET /api/v1/memory` asks for.
@@ -141,7 +151,7 @@ pub fn listing<'a>(parameter: impl Fn(&str) -> Option<&'a str>) -> Result<Listin
     let wrong = |name: &str, reason: String| {
         Failure::new(Code::InvalidValue, format!("{name} {reason}")).at(format!("/{name}"))
     };
-    let whole = |name: &str, default: usize, most: usize| match parameter(name).filter(|text| !text.is_empty()) {
+    let whole = |name: &str, default: usize, most: usize| match parameter(name) {
         None => Ok(default),
         Some(text) => text
             .parse()
@@ -157,7 +167,7 @@ pub fn listing<'a>(parameter: impl Fn(&str) -> Option<&'a str>) -> Result<Listin
             .filter(|one| !one.is_empty())
             .collect()
     };
-    let choice = |name: &str, words: [&str; 2]| match parameter(name).filter(|text| !text.is_empty()) {
+    let choice = |name: &str, words: [&str; 2]| match parameter(name) {
         None => Ok(false),
         Some(text) if text == words[0] => Ok(false),
         Some(text) if text == words[1] => Ok(true),
@@ -175,10 +185,11 @@ pub fn listing<'a>(parameter: impl Fn(&str) -> Option<&'a str>) -> Result<Listin
     })
 }
 
-/// A memory as clients see it: tags and metadata are there, if empty.
+/// A memory as clients see it: tags and metadata are there, if empty, and the id comes first.
 pub fn told(row: &Object) -> Object {
-    let mut told = row.clone();
-    told.retain(|_, value| !value.is_null());
+    let mut told = Object::new();
+    told.extend(row.get_key_value("id").map(|(name, id)| (name.clone(), id.clone())));
+    told.extend(row.iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.clone(), value.clone())));
     told.entry("tags").or_insert_with(|| json!([]));
     told.entry("metadata").or_insert_with(|| json!({}));
     told
