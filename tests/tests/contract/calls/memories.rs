@@ -74,6 +74,19 @@ async fn batches(observer: &mut Observer, background: bool) {
         assert_eq!(answer.status, if background { 202 } else { 200 }, "{:#}", answer.body);
     }
     observer.drain().await;
+    // It is a batch like any other.
+    let answer = batch(observer, &headers, &all).await;
+    let (id, location) = (&answer.body["data"]["batch_id"], answer.header("location"));
+    let told = observer.get("/batches/{batchId}", location).await;
+    assert_eq!(
+        (&told.body["id"], &told.body["dialect"], &told.body["status"]),
+        (id, &json!("memories"), &json!("completed"))
+    );
+    for part in ["results", "failure-analysis", "audit"] {
+        let path = ["/batches/{batchId}/results", "/batches/{batchId}/failure-analysis", super::AUDIT];
+        let path = path.into_iter().find(|path| path.ends_with(part)).unwrap();
+        assert_eq!(observer.get(path, &format!("{location}/{part}")).await.status, 200);
+    }
     let answer = batch(observer, &[], &json!({ "operations": [create, create] })).await;
     assert_eq!(answer.status, 200, "{:#}", answer.body);
     // What is there already is deleted in the background too.
