@@ -93,7 +93,7 @@ fn evaluated(bencher: divan::Bencher<'_, '_>, shape: &str) {
         };
         match evaluate(&job, &snapshot, &[]) {
             Progress::Ready(steps) => steps,
-            Progress::Needs(needs) => unreachable!("creates read nothing: {needs:?}"),
+            other => unreachable!("creates read nothing: {other:?}"),
         }
     };
     assert!(steps().iter().all(|step| step.outcome.is_completed()));

@@ -9,6 +9,7 @@
     reason = "a harness of tests panics where a test would fail"
 )]
 
+pub mod memories;
 pub mod seam;
 pub mod sim;
 pub mod soak;

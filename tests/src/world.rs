@@ -100,6 +100,9 @@ fn chance(seed: u64) -> Entropy {
     })
 }
 
+/// As much as there can be.
+const UNBOUNDED: Quotas = Quotas { batches: MOST_BATCHES, operations: MOST_OPERATIONS };
+
 /// The settings of every function at once; the seam stands where AWS would.
 pub fn config() -> Config {
     Config {
@@ -114,6 +117,7 @@ pub fn config() -> Config {
         tables: Tables {
             batches: "BatchesTable".into(),
             records: "RecordsTable".into(),
+            search: "SearchTable".into(),
             control: "ControlTable".into(),
         },
         queue_url: Some("https://sqs.us-east-1.amazonaws.com/000000000000/BatchQueue".into()),
@@ -123,7 +127,7 @@ pub fn config() -> Config {
             jwks_url: "https://issuer.test/jwks.json".into(),
         }),
         cursor_key: Some("c".repeat(32).into()),
-        rates: Rates { records: Quotas { batches: MOST_BATCHES, operations: MOST_OPERATIONS } },
+        rates: Rates { records: UNBOUNDED, memories: UNBOUNDED },
         log_level: tracing::Level::INFO,
     }
 }
@@ -148,7 +152,7 @@ impl World {
     /// can be.
     pub async fn limited(batches: u32) -> Self {
         let quotas = Quotas { batches, operations: batches * OPERATIONS_PER_BATCH };
-        let config = Config { rates: Rates { records: quotas }, ..config() };
+        let config = Config { rates: Rates { records: quotas, ..Rates::default() }, ..config() };
         Self::of(config, Model::shipped().expect("the shipped model is right"), Limits::default(), (None, 1)).await
     }
 
@@ -163,6 +167,17 @@ impl World {
         world.get("/capabilities").await;
         world.seam.take_calls();
         world
+    }
+
+    /// Another process on the same tables, with the same settings and the same caller.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        let seam = Seam::new(self.seam.database().clone());
+        let (http, clock) = (Some(seam.client()), self.app.clock().clone());
+        let parts = Parts { http, jwks: None, clock, entropy: chance(u64::MAX / 2), limits: *self.app.limits() };
+        let model = Model::shipped().expect("the shipped model is right");
+        let app = App::assemble(config(), model, parts).expect("the app starts");
+        Self { app, seam, key: self.key.clone() }
     }
 
     /// An API key's text for another caller.

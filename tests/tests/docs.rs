@@ -27,6 +27,47 @@ fn examples(text: &str) -> Vec<(String, String, Value)> {
     found
 }
 
+/// An answer about memories, without ids and times.
+fn without_what_varies(body: &Value) -> Value {
+    match body {
+        Value::Array(items) => items.iter().map(without_what_varies).collect(),
+        Value::Object(fields) => {
+            let varies = |name: &str| {
+                ["batch_id", "id", "execution_time", "created_at", "updated_at", "search_time_ms"].contains(&name)
+            };
+            let kept = fields.iter().filter(|(name, _)| !varies(name));
+            kept.map(|(name, field)| (name.clone(), without_what_varies(field))).collect()
+        }
+        other => other.clone(),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_example_of_the_page_on_memories_answers_as_marked() {
+    let world = World::new().await;
+    let examples = examples(&page("docs/MEMORIES.md"));
+    assert!(examples.len() >= 8, "{} examples", examples.len());
+    for (status, path, body) in examples {
+        let answer = world.post_with(&path, &[], &body).await;
+        assert_eq!(answer.status.to_string(), status, "{body:#}\n{:#}", answer.body);
+    }
+}
+
+#[test]
+fn the_numbers_of_the_page_on_memories_are_those_of_the_code() {
+    use batch_core::limits;
+    let text = page("docs/MEMORIES.md");
+    for (what, number) in [
+        ("operations in a batch", limits::MAX_OPERATIONS),
+        ("characters of a query that are read", limits::MAX_QUERY_CHARS),
+        ("different words of a query", limits::MAX_QUERY_WORDS),
+        ("values in filters", limits::MAX_FILTER_VALUES),
+        ("results of a search", limits::MAX_SEARCH_LIMIT),
+    ] {
+        assert!(text.contains(&format!("| {what} | {number} |")), "{what}: {number}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn every_example_of_the_users_page_answers_as_marked() {
     let world = World::new().await;
@@ -64,17 +105,19 @@ async fn the_analysis_and_the_retry_of_the_users_page_are_what_is_answered() {
 async fn the_requests_of_the_readme_succeed_and_answer_as_printed() {
     let world = World::new().await;
     let text = page("README.md");
-    let bodies: Vec<Value> = text
-        .split("-d '")
+    let requests: Vec<(&str, Value)> = text
+        .split("curl -s http://127.0.0.1:9000")
         .skip(1)
         .map(|part| {
-            serde_json::from_str(part.split_once('\'').expect("a closing quote").0).expect("JSON in a curl line")
+            let (path, rest) = part.split_once(' ').expect("a path");
+            let body = rest.split_once("-d '").and_then(|(_, body)| body.split_once('\'')).expect("a body in quotes").0;
+            (path, serde_json::from_str(body).expect("JSON in a curl line"))
         })
         .collect();
-    assert_eq!(bodies.len(), 3);
+    assert_eq!(requests.len(), 4);
     let mut answers = Vec::new();
-    for body in bodies {
-        let answer = world.batch(&body).await;
+    for (path, body) in requests {
+        let answer = world.post_with(path, &[("x-batch-id", "migration-2024-01-15")], &body).await;
         assert_eq!((answer.status, &answer.body["success"]), (200, &json!(true)), "{body:#}\n{:#}", answer.body);
         answers.push(answer.body);
     }
@@ -83,7 +126,10 @@ async fn the_requests_of_the_readme_succeed_and_answer_as_printed() {
         .skip(1)
         .map(|part| serde_json::from_str(part.split_once("```").expect("an end").0).expect("JSON"))
         .collect();
-    assert_eq!(printed.len(), 2);
+    assert_eq!(printed.len(), 3);
+    let found = |body: &Value| body["data"]["operations"][2]["result"]["results"][0]["id"].clone();
+    assert_eq!(found(&answers[3]), answers[3]["data"]["operations"][0]["result"]["id"]);
+    assert_eq!(without_what_varies(&printed[2]), without_what_varies(&answers[3]));
     for (mut printed, mut answer) in printed.into_iter().zip([answers.remove(0), answers.remove(1)]) {
         for volatile in ["batchId", "executionTime"] {
             assert!(printed[volatile].take() != Value::Null && answer[volatile].take() != Value::Null, "{volatile}");
@@ -132,6 +178,7 @@ fn the_shipped_pages_speak_of_the_product_alone() {
         "README.md",
         "CONTRIBUTING.md",
         "docs/RECORDS.md",
+        "docs/MEMORIES.md",
         "docs/ARCHITECTURE.md",
         "docs/OPERATIONS.md",
         "openapi.yaml",

@@ -129,7 +129,7 @@ async fn quotas_belong_to_a_subject_of_a_tenant() {
 #[tokio::test(start_paused = true)]
 async fn operations_are_counted_too() {
     let quotas = Quotas { batches: 100, operations: 250 };
-    let config = Config { rates: Rates { records: quotas }, ..config() };
+    let config = Config { rates: Rates { records: quotas, ..Rates::default() }, ..config() };
     let world = World::of(config, Model::shipped().expect("a model"), Limits::default(), (None, 1)).await;
     assert_eq!(world.batch(&artists(100)).await.status, 200);
     let second = world.batch(&artists(100)).await;

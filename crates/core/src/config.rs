@@ -12,8 +12,10 @@ use crate::rate::{MOST_BATCHES, MOST_OPERATIONS, OPERATIONS_PER_BATCH, Quotas, R
 pub struct Tables {
     /// Batches, their states, operations and results.
     pub batches: String,
-    /// Entity rows; empty in the status function, which has no right to them.
+    /// Entity rows.
     pub records: String,
+    /// Search rows of memories.
+    pub search: String,
     /// Integer keys and API keys.
     pub control: String,
 }
@@ -107,6 +109,7 @@ impl Function {
             Self::Submit => &[
                 "BATCHES_TABLE",
                 "RECORDS_TABLE",
+                "SEARCH_TABLE",
                 "CONTROL_TABLE",
                 "QUEUE_URL",
                 "JWT_ISSUER",
@@ -114,8 +117,17 @@ impl Function {
                 "JWKS_URL",
                 "CURSOR_KEY",
             ],
-            Self::Executor => &["BATCHES_TABLE", "RECORDS_TABLE", "CONTROL_TABLE", "QUEUE_URL"],
-            Self::Status => &["BATCHES_TABLE", "CONTROL_TABLE", "JWT_ISSUER", "JWT_AUDIENCE", "JWKS_URL", "CURSOR_KEY"],
+            Self::Executor => &["BATCHES_TABLE", "RECORDS_TABLE", "SEARCH_TABLE", "CONTROL_TABLE", "QUEUE_URL"],
+            Self::Status => &[
+                "BATCHES_TABLE",
+                "RECORDS_TABLE",
+                "SEARCH_TABLE",
+                "CONTROL_TABLE",
+                "JWT_ISSUER",
+                "JWT_AUDIENCE",
+                "JWKS_URL",
+                "CURSOR_KEY",
+            ],
         }
     }
 }
@@ -143,7 +155,7 @@ fn rates(env: Env<'_>) -> Result<Rates, SettingError> {
     let batches = number(env, "BATCHES_PER_MINUTE", (1, MOST_BATCHES))?.unwrap_or(default.batches);
     let least = batches * OPERATIONS_PER_BATCH;
     let operations = number(env, "OPERATIONS_PER_MINUTE", (least, MOST_OPERATIONS))?.unwrap_or(least);
-    Ok(Rates { records: Quotas { batches, operations } })
+    Ok(Rates { records: Quotas { batches, operations }, ..Rates::default() })
 }
 
 fn log_level(env: Env<'_>) -> Result<Level, SettingError> {
@@ -182,7 +194,8 @@ impl Config {
             },
             tables: Tables {
                 batches: required(env, "BATCHES_TABLE")?,
-                records: optional("RECORDS_TABLE").unwrap_or_default(),
+                records: required(env, "RECORDS_TABLE")?,
+                search: required(env, "SEARCH_TABLE")?,
                 control: required(env, "CONTROL_TABLE")?,
             },
             queue_url: optional("QUEUE_URL").filter(|_| needs("QUEUE_URL")),

@@ -8,12 +8,13 @@
 //! - [`model`] the entities a deployment serves, from `model.yaml`
 //! - [`plan`] from a request to an order of operations: dependencies, references, what may be touched
 //! - [`engine`] from a plan and the rows it needs to effects, results and one guarded commit
+//! - [`search`] full-text search over memories: rows in, ranked matches out
 //! - [`store`] DynamoDB: keys, items and conditions; nothing else knows attribute names
 //! - [`rate`] how much a caller may send
 //! - [`queue`] the messages between the functions
 //! - [`auth`] who is calling
 //! - [`dialect`] the wire contracts, translated at the edge to the one vocabulary inside
-//! - [`submit`], [`execute`], [`status`], [`lifecycle`] the use cases
+//! - [`submit`], [`execute`], [`status`], [`lifecycle`], [`memories`] the use cases
 //! - [`http`] routes, headers, bodies: the only place that turns errors into HTTP
 //! - [`app`], [`config`], [`runtime`] how a process is put together
 
@@ -30,12 +31,14 @@ pub mod json;
 pub mod lifecycle;
 pub mod limits;
 pub mod logging;
+pub mod memories;
 pub mod model;
 pub mod operation;
 pub mod plan;
 pub mod queue;
 pub mod rate;
 pub mod runtime;
+pub mod search;
 pub mod status;
 pub mod store;
 pub mod submit;

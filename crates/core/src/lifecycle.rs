@@ -173,6 +173,7 @@ pub async fn retry(
     let acceptance = Acceptance {
         caller,
         dialect: head.dialect,
+        quota: head.dialect,
         path,
         idempotency_key,
         preference: &preference,

@@ -27,6 +27,9 @@ pub const MAX_IDEMPOTENCY_KEY: usize = 255;
 pub const MAX_REFERENCE: usize = 255;
 /// Bytes of a primary key's text: a `DynamoDB` partition key holds 2,048 with our prefix.
 pub const MAX_ID_BYTES: usize = 1_024;
+/// Within how long of a memory's creation the same request of the same caller is answered with it, milliseconds: clients
+/// send again what was not answered in time, and give up within a minute.
+pub const RESENT_MS: i64 = 60_000;
 /// Characters of a client's own text that a message repeats.
 pub const MAX_SHOWN: usize = 64;
 /// Characters of a JSON pointer in an answer; names in it may be as long as the request.
@@ -103,6 +106,18 @@ pub const LIMITER_BUDGET_MS: i64 = 1_000;
 pub const INLINE_OPERATIONS_BYTES: usize = 8 * 1024;
 /// Bytes of one stored part of operations or results: under the item limit with its keys.
 pub const PART_BYTES: usize = 350 * 1024;
+/// Results of a search that names no `limit`.
+pub const DEFAULT_SEARCH_LIMIT: usize = 10;
+/// Results of a search.
+pub const MAX_SEARCH_LIMIT: usize = 100;
+/// Characters of a search text that are read: a long question. What follows would find what these do.
+pub const MAX_QUERY_CHARS: usize = 2_000;
+/// Different words of a search text: each is looked for in every row.
+pub const MAX_QUERY_WORDS: usize = 64;
+/// Values and lists of values in a search's filters: each is looked for in every match.
+pub const MAX_FILTER_VALUES: usize = 100;
+/// Filterable values listed in a memory's search row, 8 bytes each: 1 KB. With more of them it is read to be filtered.
+pub const MAX_ROW_VALUES: usize = 128;
 
 /// What bounds one commit. Values, not constants, so that tests can make them tiny.
 #[derive(Debug, Clone, Copy, Serialize)]

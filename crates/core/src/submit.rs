@@ -8,12 +8,14 @@ use crate::engine::{Ran, too_large_message};
 use crate::execute::execute;
 use crate::json::{canonical, sha256_hex};
 use crate::limits::{INLINE_BUDGET_MS, REMAINS_MS, REPLAY_RESEND_MS, RETENTION_MS};
-use crate::operation::{Code, Draft, Operation, Problem};
-use crate::plan::{Footprint, Plan, Verdict, check, verdict};
+use crate::operation::{Code, Draft, Failure, Operation, Problem};
+use crate::plan::{Footprint, Plan, Verdict, check, check_parameters, check_shape, verdict};
 use crate::queue::Message;
 use crate::rate::{Exceeded, Standing};
 use crate::store::{Accepted, Contents, Fault, TenantKey};
 
+/// How long after a batch's time is over a call still writes that it is, milliseconds.
+const END_MS: i64 = 1_000;
 /// How long a call whose run has failed looks for where the batch stands, milliseconds.
 const STANDING_MS: i64 = 2_000;
 
@@ -35,6 +37,8 @@ pub struct Submission<'a> {
     pub caller: &'a Caller,
     /// The contract.
     pub dialect: Dialect,
+    /// The contract whose quotas it is charged to.
+    pub quota: Dialect,
     /// The concrete path it was sent to: part of what an idempotency key stands for.
     pub path: &'a str,
     /// The key that makes a repeated sending the same batch.
@@ -118,7 +122,8 @@ pub fn problems(app: &App, request: &Request) -> Vec<Problem> {
     let mut problems = request.problems.clone();
     // What could not be read is told already; its consequences are not.
     let told: Vec<String> = problems.iter().map(|problem| problem.pointer.clone()).collect();
-    problems.extend(check(&request.drafts, app.model()).into_iter().filter(|problem| !told.contains(&problem.pointer)));
+    let found = if request.each { check_shape(&request.drafts) } else { check(&request.drafts, app.model()) };
+    problems.extend(found.into_iter().filter(|problem| !told.contains(&problem.pointer)));
     problems.sort_by_key(|problem| problem.operation.as_ref().map(|(index, _)| *index));
     if problems.is_empty() && request.options.atomic {
         let plan = order(request.drafts.clone());
@@ -129,6 +134,21 @@ pub fn problems(app: &App, request: &Request) -> Vec<Problem> {
         }));
     }
     problems
+}
+
+/// Notes in each operation of `request` what is wrong with its parameters, in a contract where that fails the operation
+/// and not the batch.
+pub fn refuse_each(app: &App, request: &mut Request) {
+    if !request.each {
+        return;
+    }
+    for (index, draft) in request.drafts.iter_mut().enumerate().filter(|(_, draft)| draft.refused.is_none()) {
+        let problems = check_parameters(index, draft, app.model());
+        let Some(first) = problems.first() else { continue };
+        let at = first.pointer.strip_prefix(&format!("/operations/{index}")).unwrap_or_default();
+        let messages: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
+        draft.refused = Some(Failure::new(first.code, messages.join("; ")).at(at));
+    }
 }
 
 /// What is certain of each operation's permission, and those that are denied as problems of the request. Only a look
@@ -168,7 +188,8 @@ fn plan(app: &App, request: Request) -> Result<Plan, Rejection> {
 }
 
 /// Takes a batch in and runs it, as far as the preference and the time of a call allow.
-pub async fn submit(app: &App, submission: Submission<'_>) -> Result<Submitted, Refusal> {
+pub async fn submit(app: &App, mut submission: Submission<'_>) -> Result<Submitted, Refusal> {
+    refuse_each(app, &mut submission.request);
     let (options, reference) = (submission.request.options.clone(), submission.request.reference.clone());
     let plan = plan(app, submission.request)?;
     let body = (submission.dialect, plan.operations(), &options, reference.as_deref());
@@ -177,6 +198,7 @@ pub async fn submit(app: &App, submission: Submission<'_>) -> Result<Submitted, 
     let accept = Acceptance {
         caller: submission.caller,
         dialect: submission.dialect,
+        quota: submission.quota,
         path: submission.path,
         idempotency_key: submission.idempotency_key,
         preference: submission.preference,
@@ -194,6 +216,7 @@ pub async fn submit(app: &App, submission: Submission<'_>) -> Result<Submitted, 
 pub(crate) struct Acceptance<'a> {
     pub caller: &'a Caller,
     pub dialect: Dialect,
+    pub quota: Dialect,
     pub path: &'a str,
     pub idempotency_key: Option<&'a str>,
     pub preference: &'a Preference,
@@ -212,7 +235,7 @@ impl Acceptance<'_> {
     /// accepted before. That one is charged again: what it costs is nearly as much, and free calls know no limit.
     pub(crate) async fn accept(self, app: &App) -> Result<Submitted, Refusal> {
         let caller = self.caller;
-        let charged = app.limiter().charge(app, caller, self.dialect, self.work.operations.len());
+        let charged = app.limiter().charge(app, caller, self.quota, self.work.operations.len());
         let standing = charged.await?;
         let now = app.clock().now();
         let id = match self.idempotency_key {
@@ -289,7 +312,7 @@ async fn carry_on(
         }
         ran
     } else {
-        let budget = inline_budget_ms(&head.options, preference);
+        let budget = inline_budget_ms(&head, preference);
         let ran = match execute(app, &head, state, contents, now.plus_ms(budget)).await {
             Ok(ran) => ran,
             Err(fault) => {
@@ -318,8 +341,13 @@ async fn standing(app: &App, head: &Head) -> Ran {
     }
 }
 
-fn inline_budget_ms(options: &Options, preference: &Preference) -> i64 {
-    let timeout = i64::try_from(options.inline_timeout_ms()).unwrap_or(INLINE_BUDGET_MS);
+fn inline_budget_ms(head: &Head, preference: &Preference) -> i64 {
+    let timeout = i64::try_from(head.options.inline_timeout_ms()).unwrap_or(INLINE_BUDGET_MS);
+    let timeout = match head.dialect {
+        Dialect::Records => timeout,
+        // Its answer tells what has not ended in time. No commit is sent after that; only the end is written.
+        Dialect::Memories => timeout.saturating_add(END_MS),
+    };
     let wait = preference
         .wait_s
         .and_then(|wait| i64::try_from(wait).ok())

@@ -124,6 +124,7 @@ pub(crate) fn aws_settings(dynamodb_url: String) -> BTreeMap<&'static str, Strin
     BTreeMap::from([
         ("BATCHES_TABLE", "BatchesTable".to_owned()),
         ("RECORDS_TABLE", "RecordsTable".to_owned()),
+        ("SEARCH_TABLE", "SearchTable".to_owned()),
         ("CONTROL_TABLE", "ControlTable".to_owned()),
         ("AWS_REGION", "us-east-1".to_owned()),
         ("AWS_ACCESS_KEY_ID", "local".to_owned()),
@@ -166,6 +167,7 @@ pub async fn add_api_key_at(
         tables: Tables {
             batches: setting("BATCHES_TABLE"),
             records: setting("RECORDS_TABLE"),
+            search: setting("SEARCH_TABLE"),
             control: setting("CONTROL_TABLE"),
         },
         queue_url: None,

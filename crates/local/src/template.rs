@@ -83,8 +83,9 @@ mod tests {
     fn the_template_declares_what_the_functions_use() {
         let Resources { tables, queues } = Resources::load().unwrap();
         let names: Vec<_> = tables.iter().map(|table| table.name.as_str()).collect();
-        assert_eq!(names, ["BatchesTable", "RecordsTable", "ControlTable"]);
-        assert!(tables.iter().all(|table| table.ttl.as_deref() == Some("ttl")));
+        assert_eq!(names, ["BatchesTable", "RecordsTable", "SearchTable", "ControlTable"]);
+        let lasting: Vec<_> = tables.iter().filter(|table| table.ttl.as_deref() != Some("ttl")).collect();
+        assert_eq!(lasting.iter().map(|table| table.name.as_str()).collect::<Vec<_>>(), ["SearchTable"]);
         let dead = Redrive { queue: "BatchDeadLetterQueue".to_owned(), max_receive_count: 5 };
         assert_eq!((queues[0].name.as_str(), queues[0].visibility_s), ("BatchQueue", 360));
         assert_eq!(queues[0].redrive, Some(dead));

@@ -201,7 +201,7 @@ pub(super) fn database() -> Database {
     static TABLES: OnceLock<Vec<Value>> = OnceLock::new();
     let definitions = TABLES.get_or_init(|| {
         let database = batch_local::database_in_memory().expect("an empty database");
-        ["BatchesTable", "RecordsTable", "ControlTable"].map(|name| definition(&database, name)).to_vec()
+        ["BatchesTable", "RecordsTable", "SearchTable", "ControlTable"].map(|name| definition(&database, name)).to_vec()
     });
     let database = Database::memory().expect("a database");
     for table in definitions {

@@ -70,7 +70,8 @@ impl Client {
 
     /// Everything that is stored, but for what callers have used of their quotas.
     pub fn stored(&self) -> Vec<Value> {
-        let items = ["BatchesTable", "RecordsTable", "ControlTable"].map(|table| self.world.items(table));
+        let items =
+            ["BatchesTable", "RecordsTable", "SearchTable", "ControlTable"].map(|table| self.world.items(table));
         let is_quota = |item: &Value| item["pk"]["S"].as_str().is_some_and(|pk| pk.contains("#L#"));
         items.into_iter().flatten().filter(|item| !is_quota(item)).collect()
     }

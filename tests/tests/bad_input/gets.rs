@@ -42,7 +42,7 @@ async fn page_parameters_are_checked() {
             }
         }
     }
-    refused("dialect", &client.get("/batches?dialect=memories").await, 400, "INVALID_PARAMETER");
+    refused("dialect", &client.get("/batches?dialect=letters").await, 400, "INVALID_PARAMETER");
     refused("two parties", &client.get("/batches?creator=c&profileId=p").await, 400, "INVALID_PARAMETER");
     // Longer than a key can be, so that nothing has it.
     let long = "x".repeat(3_000);
@@ -166,7 +166,9 @@ async fn what_is_no_route_is_told_so() {
         ("GET", "/batches/x/../../health"),
         ("GET", "/health/x"),
         ("GET", "/.env"),
-        ("GET", "/api/v1/health"),
+        ("GET", "/api/v2/health"),
+        ("PATCH", "/api/v1/memory/mem_1"),
+        ("GET", "/api/v1/memory/mem_1/history"),
     ] {
         let answer = client
             .raw(method, target, &[("x-api-key", key), ("content-type", b"application/json")], BODY.as_bytes())

@@ -94,7 +94,7 @@ fn good() -> Value {
               "store_params": { "last_name": "n ${ref:b.total}", "city": null } },
             { "id": "e", "entity": "memory", "action": "create",
               "store_params": { "content": "c", "tags": ["x"], "metadata": { "k": [1, { "l": true }] } } },
-            { "id": "f", "entity": "memory", "action": "delete", "query_params": { "memory_id": "$ref:e.memory_id" } },
+            { "id": "f", "entity": "memory", "action": "delete", "query_params": { "id": "$ref:e.id" } },
             { "id": "g", "entity": "account", "action": "read", "query_params": {}, "metadata_params": { "limit": 3, "count": true } },
         ],
         "options": { "atomic": false, "continueOnError": true, "timeout": 20000, "reference": "r" },

@@ -41,6 +41,22 @@ pub fn good(marks: &mut Marks) -> Value {
     })
 }
 
+/// Good and bad requests about memories, with a secret wherever one can be.
+fn memories(marks: &mut Marks) -> Vec<Value> {
+    let mut text = |place: &str| Value::from(marks.mark(place));
+    let memory = json!({ "content": text("content"), "title": text("title"), "tags": [text("tag")], "metadata": { "a": text("metadata") } });
+    let create = json!({ "type": "create", "data": memory });
+    let search = json!({ "type": "search", "query": text("query"), "options": { "filters": { "a": text("filter") } } });
+    vec![
+        json!({ "operations": [create, search, { "type": "read", "id": text("id of a memory") }, { "type": "update", "id": "$ref:op_0.id", "data": { "title": [text("bad title")] } }] }),
+        json!({ "operations": [{ "type": text("type") }, { "type": "create", "data": { "content": format!("$ref:{}.id", text("operation").as_str().unwrap_or_default()) } }] }),
+        memory,
+        json!({ "content": [text("bad content")] }),
+        json!({ "query": text("single query"), "tags": [text("single tag")], "memory_types": [text("single type")] }),
+        json!({ "memory_ids": [text("id to delete")] }),
+    ]
+}
+
 /// A bad one: a secret in everything that can be wrong.
 fn bad(marks: &mut Marks) -> Vec<Value> {
     let one = |operation: Value, options: Value| json!({ "operations": [operation], "options": options });
@@ -95,6 +111,7 @@ async fn nothing_of_a_request_is_logged() {
     scene.marks.also("API key", &key);
     let mut bodies: Vec<Vec<u8>> = bad(&mut scene.marks).iter().map(|body| body.to_string().into_bytes()).collect();
     bodies.push(good(&mut scene.marks).to_string().into_bytes());
+    bodies.extend(memories(&mut scene.marks).iter().map(|body| body.to_string().into_bytes()));
     let broken = scene.marks.mark("broken JSON");
     for text in [
         format!("{{\"{broken}"),
@@ -123,7 +140,10 @@ async fn nothing_of_a_request_is_logged() {
     let odd = format!("application/{}", scene.marks.mark("content type"));
     let encoding = scene.marks.mark("content encoding");
     for body in &bodies {
-        for path in ["/batch", "/batch/plan", &format!("/batches/{NO_BATCH}/retry")] {
+        let retry = format!("/batches/{NO_BATCH}/retry");
+        let memory = "/api/v1/memory";
+        let (search, bulk) = (&format!("{memory}/search"), &format!("{memory}/bulk/delete"));
+        for path in ["/batch", "/batch/plan", &retry, "/api/v1/batch", memory, search, bulk] {
             for content_type in types.into_iter().chain([odd.as_str()]) {
                 let body = if content_type.ends_with("gzip") { gzip(body) } else { body.clone() };
                 let mut sent = sent.clone();
@@ -148,6 +168,7 @@ async fn nothing_of_a_path_a_parameter_or_a_method_is_logged() {
         format!("/batches/{}", scene.marks.mark("batch id")),
         format!("/batches/{}/audit", scene.marks.mark("batch id of an audit")),
         format!("/batches/{id}/{}", scene.marks.mark("end of a path")),
+        format!("/api/v1/memory/{}", scene.marks.mark("memory id")),
     ];
     for parameter in ["status", "dialect", "reference", "creator", "profileId", "limit", "cursor", "unknown"] {
         let value = scene.marks.mark(&format!("parameter {parameter}"));
@@ -156,6 +177,9 @@ async fn nothing_of_a_path_a_parameter_or_a_method_is_logged() {
         {
             targets.push(format!("{path}?{parameter}={value}"));
         }
+    }
+    for parameter in ["page", "limit", "memory_type", "tags", "sort", "order"] {
+        targets.push(format!("/api/v1/memory?{parameter}={}", scene.marks.mark(&format!("listing {parameter}"))));
     }
     targets.push(format!("/batches?{}=1", scene.marks.mark("name of a parameter")));
     let page = scene.world.get("/batches?limit=1").await;

@@ -93,12 +93,16 @@ async fn three_and_a_half_megabytes_go_through_the_queue() {
 async fn a_transaction_is_cut_by_the_bytes_of_its_rows() {
     let limits = Limits { bytes: 100_000, ..Limits::default() };
     let world = World::with(Model::shipped().expect("the model is right"), limits).await;
-    let answer = world.run(memories(10, 30_000), json!({ "atomic": false })).await;
+    let mut batch = memories(10, 100);
+    for one in &mut batch {
+        one["store_params"]["metadata"] = json!({ "text": noise(30_000, 1) });
+    }
+    let answer = world.run(batch, json!({ "atomic": false })).await;
     assert_eq!(answer.body["status"], "completed");
     let calls = world.seam.take_calls();
     let sizes: Vec<usize> =
         of(&calls, "TransactWriteItems").into_iter().map(|call| crate::actions(call).len()).collect();
-    assert_eq!(sizes, [3, 3, 3, 1]);
+    assert_eq!(sizes, [6, 6, 6, 2], "each row and its search row");
 }
 
 #[tokio::test(start_paused = true)]
@@ -129,10 +133,10 @@ async fn a_failure_that_rests_on_more_than_a_transaction_holds_is_told_all_the_s
         let mut one = memories(1, 100);
         one[0]["store_params"]["metadata"] = json!({ "text": noise(200_000, 7 + n) });
         let answer = world.run(one, json!({})).await;
-        ids.push(answer.body["results"]["m0"]["data"][0]["memory_id"].as_str().unwrap_or_default().to_owned());
+        ids.push(answer.body["results"]["m0"]["data"][0]["id"].as_str().unwrap_or_default().to_owned());
     }
-    let all = read("all", "memory", json!({ "memory_id": format!("in::{}", ids.join(",")) }));
-    let next = create("next", "memory", json!({ "content": "${ref:all.0.memory_id}" }));
+    let all = read("all", "memory", json!({ "id": format!("in::{}", ids.join(",")) }));
+    let next = create("next", "memory", json!({ "content": "${ref:all.0.id}" }));
     let answer = world.run(vec![all, next], json!({})).await;
     assert_eq!(outcome(&answer, "all"), "failed RESULT_TOO_LARGE");
     assert_eq!(outcome(&answer, "next"), "skipped Dependency failed");

@@ -1,5 +1,7 @@
 //! A whole life of batches, with every call of AWS that each function made in it and every answer it gave.
 
+mod memories;
+
 use std::sync::{Arc, LazyLock};
 
 use batch_core::config::Function;
@@ -31,6 +33,20 @@ components:
         book_id: {type: string, x-af-primary-key: uuid}
         shelf_id: {type: integer, x-references: shelf.shelf_id}
         text: {type: object}
+    memory:
+      type: object
+      x-af-database: main
+      x-search: true
+      required: [content]
+      properties:
+        id: {type: string, x-af-primary-key: auto, x-key-prefix: mem_}
+        content: {type: string, minLength: 1}
+        title: {type: string}
+        metadata: {type: object}
+        tags: {type: array, items: {type: string}}
+        memory_type: {type: string}
+        created_at: {type: string, format: date-time, x-inject: timestamp}
+        updated_at: {type: string, format: date-time, x-inject: timestamp, x-inject-on: write}
 ";
 
 const KEY: (&str, &str) = ("content-type", "application/json");
@@ -189,7 +205,9 @@ async fn live() -> Life {
     Box::pin(lifecycle(&mut observer)).await;
     Box::pin(refusals(&mut observer)).await;
     faults(&mut observer).await;
+    Box::pin(memories::memories(&mut observer)).await;
     Box::pin(limits(&mut observer)).await;
+    Box::pin(memories::limits(&mut observer)).await;
     observer.life
 }
 

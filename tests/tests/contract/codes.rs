@@ -21,10 +21,11 @@ fn listed(schema: &Value) -> BTreeSet<&str> {
     schema["enum"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect()
 }
 
-/// Codes of requests, of their problems, and of operations.
-fn lists() -> [BTreeSet<&'static str>; 3] {
+/// Codes of requests, of their problems, of operations, and of operations on memories.
+fn lists() -> [BTreeSet<&'static str>; 4] {
     let schemas = &SPEC["components"]["schemas"];
-    [&schemas["ErrorCode"], &schemas["ProblemCode"], &schemas["Result"]["properties"]["code"]].map(listed)
+    let result = &schemas["Result"]["properties"]["code"];
+    [&schemas["ErrorCode"], &schemas["ProblemCode"], result, &schemas["MemoryErrorCode"]].map(listed)
 }
 
 #[test]

@@ -75,9 +75,13 @@ fn grouped(number: usize) -> String {
 
 /// Every number in `text` that is written with this unit.
 fn numbers_of<'a>(text: &'a str, unit: &str) -> Vec<&'a str> {
-    let before = text.match_indices(unit).map(|(end, _)| &text[..end]);
-    let number = |text: &'a str| {
-        text.trim_end().rsplit(|c: char| !(c.is_ascii_digit() || matches!(c, ',' | '.'))).next().unwrap()
+    let before = text.match_indices(unit).map(|(end, _)| (&text[..end], &text[end + unit.len()..]));
+    let number = |(before, after): (&'a str, &'a str)| {
+        let before = before.trim_end();
+        let number = before.rsplit(|c: char| !(c.is_ascii_digit() || matches!(c, ',' | '.'))).next().unwrap();
+        // A value of a field, and then the name of the next one.
+        let apart = before[..before.len() - number.len()].ends_with(": ") && after.starts_with(':');
+        if apart { "" } else { number }
     };
     before.map(number).filter(|number| !number.is_empty()).collect()
 }

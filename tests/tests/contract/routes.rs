@@ -89,8 +89,10 @@ fn path_parameters_are_declared_and_names_are_unique() {
     for (method, path, operation) in operations() {
         assert!(names.insert(operation["operationId"].as_str().unwrap().to_owned()), "{method} {path}");
         let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
-        let declared = parameters.contains(&json!({ "$ref": "#/components/parameters/BatchId" }));
-        assert_eq!(declared, path.contains("{batchId}"), "{method} {path}");
+        for (name, place) in [("BatchId", "{batchId}"), ("MemoryId", "{memoryId}")] {
+            let declared = parameters.contains(&json!({ "$ref": format!("#/components/parameters/{name}") }));
+            assert_eq!(declared, path.contains(place), "{method} {path}");
+        }
     }
 }
 
@@ -109,7 +111,7 @@ async fn every_route_but_health_wants_a_credential_and_none_wants_the_gateways_o
                 true
             }
         };
-        let target = path.replace("{batchId}", "batch_00000000000000000000000000000000");
+        let target = path.replace("{batchId}", "batch_00000000000000000000000000000000").replace("{memoryId}", "mem_0");
         let answer = world.send(&method, &target, &[], b"").await;
         assert_eq!(answer.status == 401, !open, "{method} {path}: {:#}", answer.body);
     }

@@ -169,6 +169,7 @@ fn run(model: &Model, caller: &Caller, rows: &BTreeMap<String, Row>, operation: 
                 };
                 return (end, verdict);
             }
+            Progress::Unreadable(unreadable) => panic!("nothing is searched: {unreadable}"),
             Progress::Needs(needs) => {
                 for need in needs {
                     if let Need::Search(search) = need {

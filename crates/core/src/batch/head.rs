@@ -17,16 +17,19 @@ use crate::runtime::Timestamp;
 pub enum Dialect {
     /// `POST /batch`.
     Records,
+    /// `POST /api/v1/batch`, and the routes of one memory.
+    Memories,
 }
 
 impl Dialect {
     /// Every contract.
-    pub const ALL: [Self; 1] = [Self::Records];
+    pub const ALL: [Self; 2] = [Self::Records, Self::Memories];
 
     /// The word on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Records => "records",
+            Self::Memories => "memories",
         }
     }
 

@@ -1,7 +1,9 @@
 //! The wire contracts, each translated at this edge to the one vocabulary inside and back.
 
 pub mod analysis;
+pub mod memories;
 pub mod native;
+mod options;
 pub mod preview;
 pub mod records;
 
@@ -19,6 +21,8 @@ pub struct Request {
     pub reference: Option<String>,
     /// Whether the operations are only to be checked.
     pub validate_only: bool,
+    /// Whether a mistake in an operation's parameters fails that operation alone.
+    pub each: bool,
     /// What was wrong with the shape.
     pub problems: Vec<Problem>,
     /// Whether `operations` was a list of 1 to 100 objects, so that each can be told about on its own.

@@ -97,6 +97,7 @@ fn describe(touch: &Touch, plan: &Plan) -> String {
     match touch {
         Touch::Row(entity, key, _) => format!("{entity}/{}", id(key)),
         Touch::Unique(entity, field, _) => format!("{entity}.{field} (unique value)"),
+        Touch::Posting(entity, key) => format!("{entity}/{} (search row)", id(key)),
         Touch::Children(entity, key) => format!("{entity}/{} (children)", id(key)),
     }
 }

@@ -4,4 +4,4 @@ mod parse;
 mod respond;
 
 pub use parse::parse;
-pub use respond::{Room, batch, result, validation};
+pub use respond::{Room, batch, escaped_bytes, result, validation};

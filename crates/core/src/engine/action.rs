@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::posting::Post;
 use crate::json::Object;
 use crate::plan::{Key, RowKey, UniqueKey};
 
@@ -26,6 +27,9 @@ pub enum Action {
         fields: Option<Object>,
         /// Slot and value text of its indexed fields; `None` keeps it out of every index and listing.
         indexed: Option<Vec<(u8, String)>>,
+        /// What becomes of its search row, if it has one: a second item, written with the row and never without.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        posting: Option<Post>,
     },
     /// Moves a unique value from one owner to another; equal owners are a check.
     Own {
@@ -85,7 +89,12 @@ impl Action {
         }
     }
 
-    /// The item it touches.
+    /// How many items of a transaction it is.
+    pub fn items(&self) -> usize {
+        1 + usize::from(matches!(self, Self::WriteRow { posting: Some(_), .. }))
+    }
+
+    /// The item it touches; a search row counts as its row.
     pub fn key(&self) -> Key {
         match self {
             Self::CheckRow { key, .. } | Self::WriteRow { key, .. } => Key::Row(key.clone()),

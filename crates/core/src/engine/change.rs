@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::create::{bad_key, inject, refuse, take_parent, take_unique};
 use super::evaluate::Effect;
+use super::posting::{Post, Posting};
 use super::read::is_soft_deleted;
 use super::turn::Turn;
 use super::view::{Change, Halt, View};
@@ -52,6 +53,9 @@ pub(super) fn update(
         changes.extend(field.references.as_ref().and_then(|parent| leave(&parent.entity, old)));
         take_parent(view, field, new, &mut changes)?;
     }
+    if entity.searched {
+        changes.push(Change::Post(key, Post::Put(Posting::of(&row))));
+    }
     Ok(turn.effect(&row, changes))
 }
 
@@ -83,6 +87,9 @@ pub(super) fn delete(turn: &Turn<'_>, view: &mut View<'_>, conditions: &[Conditi
             changes.extend(release(entity, &field.name, value, &key));
         }
         changes.extend(field.references.as_ref().and_then(|parent| leave(&parent.entity, value)));
+    }
+    if entity.searched {
+        changes.push(Change::Post(key.clone(), Post::Gone));
     }
     if entity.is_referenced {
         changes.push(Change::EndChildren(key));

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::action::{Action, CountAfter, CountBase};
 use super::evaluate::Step;
+use super::posting::Post;
 use super::snapshot::{Row, Snapshot};
 use super::view::Change;
 use crate::json::{Object, canonical};
@@ -26,12 +27,16 @@ struct Count {
 /// One action for each item that `steps` touch, in key order, conditioned on what `snapshot` says of it.
 pub fn fold<'a>(model: &Model, snapshot: &Snapshot, steps: impl IntoIterator<Item = &'a Step>) -> Vec<Action> {
     let mut rows: BTreeMap<&RowKey, Option<&Object>> = BTreeMap::new();
+    let mut posts: BTreeMap<&RowKey, &Post> = BTreeMap::new();
     let mut owners: BTreeMap<&UniqueKey, (Option<&String>, Option<&String>)> = BTreeMap::new();
     let mut counts: BTreeMap<&RowKey, Count> = BTreeMap::new();
     for change in steps.into_iter().flat_map(|step| &step.changes) {
         match change {
             Change::Row(key, row) => {
                 rows.insert(key, row.as_ref());
+            }
+            Change::Post(key, post) => {
+                posts.insert(key, post);
             }
             Change::Own { key, before, after } => {
                 owners.entry(key).or_insert((before.as_ref(), None)).1 = after.as_ref();
@@ -54,7 +59,7 @@ pub fn fold<'a>(model: &Model, snapshot: &Snapshot, steps: impl IntoIterator<Ite
             }
         }
     }
-    let rows = rows.into_iter().map(|(key, row)| write_row(model, snapshot, key, row));
+    let rows = rows.into_iter().map(|(key, row)| write_row(model, snapshot, (key, row), posts.get(key)));
     // What has been read of a value counts; else what the first operation on it took for granted.
     let owners = owners.into_iter().map(|(key, (before, after))| Action::Own {
         key: key.clone(),
@@ -65,7 +70,12 @@ pub fn fold<'a>(model: &Model, snapshot: &Snapshot, steps: impl IntoIterator<Ite
     rows.chain(owners).chain(counts).collect()
 }
 
-fn write_row(model: &Model, snapshot: &Snapshot, key: &RowKey, row: Option<&Object>) -> Action {
+fn write_row(
+    model: &Model,
+    snapshot: &Snapshot,
+    (key, row): (&RowKey, Option<&Object>),
+    post: Option<&&Post>,
+) -> Action {
     let base = snapshot.rows.get(key).and_then(Row::version);
     let entity = model.entity(&key.entity);
     let listed = row.filter(|row| entity.is_some_and(|entity| !super::read::is_soft_deleted(entity, row)));
@@ -77,7 +87,13 @@ fn write_row(model: &Model, snapshot: &Snapshot, key: &RowKey, row: Option<&Obje
         });
         values.collect()
     });
-    Action::WriteRow { key: key.clone(), base, fields: row.cloned(), indexed }
+    Action::WriteRow {
+        key: key.clone(),
+        base,
+        fields: row.cloned(),
+        indexed,
+        posting: post.map(|post| (*post).clone()),
+    }
 }
 
 fn move_count(key: &RowKey, count: Count) -> Action {
@@ -124,7 +140,8 @@ pub(super) fn advance(snapshot: &mut Snapshot, actions: Vec<Action>) {
     for action in actions {
         match action {
             Action::CheckRow { .. } => {}
-            Action::WriteRow { key, base, fields, .. } => {
+            Action::WriteRow { key, base, fields, posting, .. } => {
+                snapshot.posted.extend(posting.map(|post| (key.id.clone(), post)));
                 let version = base.unwrap_or(0) + 1;
                 let row = fields.map_or(Row::Gone { version }, |fields| Row::Live { version, fields });
                 snapshot.rows.insert(key, row);
@@ -162,14 +179,17 @@ impl Chunk {
     pub fn cut(steps: &[Step], limits: &Limits, most: usize) -> Self {
         let most = most.min(limits.chunk_operations).max(1);
         let mut chunk = Self { operations: 0, actions: 1, bytes: 0 };
-        let mut keys: BTreeSet<Key> = BTreeSet::new();
+        let mut items: BTreeSet<(Key, bool)> = BTreeSet::new();
         for step in steps.iter().take(most) {
             let mut next = chunk;
             for change in &step.changes {
-                next.actions += usize::from(keys.insert(change.key()));
-                if let Change::Row(_, Some(row)) = change {
-                    next.bytes += item_bytes(row);
-                }
+                // A search row is an item beside its row.
+                next.actions += usize::from(items.insert((change.key(), matches!(change, Change::Post(..)))));
+                next.bytes += match change {
+                    Change::Row(_, Some(row)) => item_bytes(row),
+                    Change::Post(_, post) => post.bytes(),
+                    _ => 0,
+                };
             }
             next.operations += 1;
             if chunk.operations > 0 && (next.actions > limits.actions || next.bytes > limits.bytes) {
@@ -182,10 +202,10 @@ impl Chunk {
 }
 
 impl Change {
-    /// The item it touches.
+    /// The item it touches; a search row counts as its row.
     pub fn key(&self) -> Key {
         match self {
-            Self::Row(key, _) => Key::Row(key.clone()),
+            Self::Row(key, _) | Self::Post(key, _) => Key::Row(key.clone()),
             Self::Own { key, .. } => Key::Unique(key.clone()),
             Self::BeginChildren(key) | Self::EndChildren(key) | Self::AddChildren(key, _) => Key::Children(key.clone()),
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::action::Action as Write;
 use super::chunk::{Chunk, checks, fold};
 use super::evaluate::Step;
+use super::posting::Post;
 use super::run::{Next, Session};
 use crate::batch::State;
 use crate::limits::{Limits, MAX_ROUNDS};
@@ -81,20 +82,20 @@ impl Session<'_> {
     /// Whether all of `actions` are more than one transaction holds.
     fn is_wide(&self, actions: &[Write]) -> bool {
         let bytes: usize = actions.iter().map(written_bytes).sum();
-        actions.len() >= self.run.limits.actions || bytes > self.run.limits.bytes
+        items(actions) >= self.run.limits.actions || bytes > self.run.limits.bytes
     }
 
     /// The operation at which an all-or-nothing batch outgrows even a wide commit, and how that is told.
     fn too_large(&self, steps: &[Step], actions: &[Write]) -> Option<(usize, Failure)> {
         let limits = self.run.limits;
-        if actions.len() < limits.wide_actions {
+        if items(actions) < limits.wide_actions {
             return None;
         }
         let whole =
             Limits { actions: limits.wide_actions, bytes: usize::MAX, chunk_operations: steps.len(), ..*limits };
         let fits = Chunk::cut(steps, &whole, steps.len()).operations;
         let operation = steps.get(fits).or(steps.last())?.operation;
-        Some((operation, Failure::new(Code::AtomicTooLarge, too_large_message(actions.len() + 1, limits))))
+        Some((operation, Failure::new(Code::AtomicTooLarge, too_large_message(items(actions) + 1, limits))))
     }
 
     /// One commit: results and state, effects, all or nothing of it.
@@ -213,12 +214,19 @@ impl Session<'_> {
     }
 }
 
-/// Bytes of the row that an action leaves.
+/// Bytes of the items that an action leaves.
 pub(super) fn written_bytes(action: &Write) -> usize {
     match action {
-        Write::WriteRow { fields: Some(fields), .. } => item_bytes(fields),
+        Write::WriteRow { fields, posting, .. } => {
+            fields.as_ref().map_or(0, item_bytes) + posting.as_ref().map_or(0, Post::bytes)
+        }
         _ => 0,
     }
+}
+
+/// Items of a transaction that does `actions`.
+fn items(actions: &[Write]) -> usize {
+    actions.iter().map(Write::items).sum()
 }
 
 /// The arithmetic of a batch that cannot be committed as a whole.

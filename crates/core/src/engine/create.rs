@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::evaluate::Effect;
+use super::posting::{Post, Posting};
 use super::turn::Turn;
 use super::view::{Change, Halt, View};
 use crate::json::{Object, number};
@@ -35,6 +36,9 @@ pub(super) fn create(turn: &Turn<'_>, view: &mut View<'_>, mut row: Object) -> R
         let value = row.get(&field.name).unwrap_or(&Value::Null);
         take_unique(view, entity, field, value, &key.id, &mut changes)?;
         take_parent(view, field, value, &mut changes)?;
+    }
+    if entity.searched {
+        changes.push(Change::Post(key.clone(), Post::Put(Posting::of(&row))));
     }
     if entity.is_referenced {
         view.reads.insert(super::Key::Children(key.clone()));
@@ -81,7 +85,11 @@ fn primary_key(turn: &Turn<'_>, view: &mut View<'_>, row: &Object) -> Result<Val
     match (key.kind, given) {
         (_, Some(value)) => Ok(value.clone()),
         (KeyKind::Auto, None) if key.integer => Ok(number(&view.integer(&entity.name, index)?.to_string())),
-        (KeyKind::Auto | KeyKind::Uuid, None) => Ok(Value::String(derived_uuid(turn.job.seed, index, &key.field))),
+        (KeyKind::Auto | KeyKind::Uuid, None) => {
+            let uuid = derived_uuid(turn.job.seed, index, &key.field);
+            let prefixed = |prefix: &String| format!("{prefix}{}", uuid.replace('-', ""));
+            Ok(Value::String(key.prefix.as_ref().map_or(uuid.clone(), prefixed)))
+        }
         (KeyKind::Manual, None) => {
             let message = format!("{} is the primary key of {} and must be given", key.field, entity.name);
             Err(Failure::new(Code::Required, message).at("/store_params").into())

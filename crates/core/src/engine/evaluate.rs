@@ -8,7 +8,7 @@ use super::resolve::{Outcomes, budget, conditions, values};
 use super::snapshot::{Need, Snapshot};
 use super::turn::Turn;
 use super::view::{Change, Halt, View};
-use super::{change, create, read};
+use super::{change, create, read, search};
 use crate::auth::Caller;
 use crate::batch::Options;
 use crate::json::Object;
@@ -20,6 +20,7 @@ use crate::plan::item_bytes;
 use crate::plan::reference::Budget;
 use crate::plan::{Plan, ReadOptions, narrowed};
 use crate::runtime::Timestamp;
+use crate::search::Unreadable;
 
 /// What evaluation is given beside the rows.
 #[derive(Debug)]
@@ -60,6 +61,8 @@ pub enum Progress {
     Ready(Vec<Step>),
     /// These must be read first.
     Needs(Vec<Need>),
+    /// A search row is not as this version writes it.
+    Unreadable(Unreadable),
 }
 
 /// What a successful operation does and answers.
@@ -86,6 +89,9 @@ pub fn evaluate(job: &Job<'_>, snapshot: &Snapshot, done: &[Outcome]) -> Progres
     };
     for &index in order.iter().skip(done.len()) {
         run.step(index, done);
+    }
+    if let Some(unreadable) = run.view.unreadable {
+        return Progress::Unreadable(unreadable);
     }
     if !run.view.needs.is_empty() {
         return Progress::Needs(snapshot.missing(&run.view.needs));
@@ -178,6 +184,9 @@ impl Evaluation<'_> {
         let entity = job.model.entity(&operation.entity).ok_or_else(|| {
             Failure::new(Code::UnknownEntity, format!("the model has no entity {}", operation.entity))
         })?;
+        if let Some(refused) = &operation.refused {
+            return Err(refused.clone().into());
+        }
         self.budget.start_operation();
         let outcomes = Outcomes { job, ended };
         let narrowed = narrowed(job.caller, &operation.claims)?;
@@ -203,6 +212,10 @@ impl Evaluation<'_> {
                 let metadata = values(&operation.metadata, "/metadata_params", &outcomes, budget)?;
                 let options = ReadOptions::parse(job.model, entity, &metadata)?;
                 read::read(&turn, view, &found, &options)
+            }
+            Action::Search => {
+                let given = values(&operation.metadata, "/metadata_params", &outcomes, budget)?;
+                search::search(&turn, view, &given)
             }
         }
     }

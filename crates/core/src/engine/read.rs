@@ -12,7 +12,7 @@ use crate::model::permission::Right;
 use crate::model::projection::{Expansion, Projection};
 use crate::model::query::Condition;
 use crate::model::{Entity, RelationKind, SoftDeleteKind};
-use crate::operation::Failure;
+use crate::operation::{Code, Failure};
 use crate::plan::{
     Key, ReadOptions, Route, RowKey, check_named, check_some, named_by_conditions, named_by_options, route,
 };
@@ -53,6 +53,12 @@ pub(super) fn read(
     }
     if options.count {
         return Ok(Effect { data: vec![serde_json::json!({ "count": rows.len() })], changes: Vec::new() });
+    }
+    if turn.single().is_some() && rows.is_empty() {
+        let message = format!("there is no such {}", entity.name);
+        return Err(Failure::new(Code::NotFound, message)
+            .at(format!("/query_params/{}", entity.primary_key.field))
+            .into());
     }
     // Another operation takes values from the result, so every row in it counts as read.
     let validated = job.plan.is_referenced(turn.index);

@@ -1,6 +1,7 @@
 //! The loop that reads what evaluation needs and commits what it gives, until the batch has ended or its time is over.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::action::Action as Write;
 use super::chunk::advance;
@@ -194,6 +195,7 @@ impl Session<'_> {
             match evaluate(&job, &self.snapshot, &self.outcomes) {
                 Progress::Ready(steps) => return Ok(steps),
                 Progress::Needs(needs) => self.load(needs).await?,
+                Progress::Unreadable(unreadable) => return Err(Fault::new("search", unreadable.to_string())),
             }
         }
     }
@@ -214,6 +216,7 @@ impl Session<'_> {
                     rows.extend(found.iter().filter(|key| !self.snapshot.rows.contains_key(key)).cloned());
                     self.snapshot.found.insert(search, found);
                 }
+                Need::Postings => self.snapshot.postings = Some(Arc::new(store.postings(&self.keys).await?)),
                 Need::Integer(entity, operation) => integers.entry(entity).or_default().push(operation),
             }
         }

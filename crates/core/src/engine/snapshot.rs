@@ -1,7 +1,9 @@
 //! What has been read of the store so far.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use super::posting::{Post, Posting};
 use crate::json::Object;
 use crate::plan::{Key, RowKey, UniqueKey};
 use crate::store::Refusal;
@@ -61,6 +63,8 @@ pub enum Need {
     Row(RowKey),
     /// The keys an index gives, and their rows.
     Search(Search),
+    /// The search rows of the tenant.
+    Postings,
     /// A fresh integer key for the operation at this index, of this entity.
     Integer(String, usize),
 }
@@ -76,6 +80,10 @@ pub struct Snapshot {
     pub children: BTreeMap<RowKey, Option<u64>>,
     /// Keys that searches gave, in index order.
     pub found: BTreeMap<Search, Vec<RowKey>>,
+    /// The tenant's search rows, by their rows' ids, once they were read.
+    pub postings: Option<Arc<Vec<(String, Posting)>>>,
+    /// What commits since have made of search rows, by their rows' ids.
+    pub posted: BTreeMap<String, Post>,
     /// Integer keys drawn, by operation index.
     pub integers: BTreeMap<usize, u64>,
 }
@@ -86,6 +94,7 @@ impl Snapshot {
         let unknown = |need: &&Need| match need {
             Need::Row(key) => !self.rows.contains_key(key),
             Need::Search(search) => !self.found.contains_key(search),
+            Need::Postings => self.postings.is_none(),
             Need::Integer(_, operation) => !self.integers.contains_key(operation),
         };
         needs.iter().filter(unknown).cloned().collect()

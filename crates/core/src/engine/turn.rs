@@ -43,8 +43,19 @@ impl<'a> Turn<'a> {
 
     /// What the operation answers: `row` as the callers see it, if they do.
     pub fn effect(&self, row: &Object, changes: Vec<Change>) -> Effect {
-        let shown = self.access.show(row).map(|row| Value::Object(super::read::select(self.entity(), &row, None)));
+        let shown = self.access.show(row).map(|row| {
+            let mut row = super::read::select(self.entity(), &row, None);
+            if let Some(fields) = self.single().filter(|fields| !fields.is_empty()) {
+                row.retain(|name, _| fields.contains(name));
+            }
+            Value::Object(row)
+        });
         Effect { data: shown.into_iter().collect(), changes }
+    }
+
+    /// The fields of the one row that the operation is about, where it is about one.
+    pub fn single(&self) -> Option<&'a Vec<String>> {
+        self.job.plan.operations().get(self.index)?.single.as_ref()
     }
 
     /// Refuses fields that no rule grants of any row.

@@ -1,17 +1,22 @@
 //! What an operation sees: what was read, under what the operations before it have written.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use super::posting::{Post, Posting};
 use super::snapshot::{Need, Row, Search, Snapshot};
 use crate::json::Object;
 use crate::operation::Failure;
 use crate::plan::{Key, RowKey, UniqueKey};
+use crate::search::Unreadable;
 
 /// One effect of an operation.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
     /// The row has these fields now; `None` when it is gone.
     Row(RowKey, Option<Object>),
+    /// The row's search row changes with it.
+    Post(RowKey, Post),
     /// The unique value passes from one owner to another.
     Own {
         /// Which value.
@@ -63,6 +68,9 @@ pub(super) struct View<'a> {
     rows: BTreeMap<RowKey, Option<Object>>,
     owners: BTreeMap<UniqueKey, Option<String>>,
     children: BTreeMap<RowKey, Children>,
+    posted: BTreeMap<String, Post>,
+    /// A search row that cannot be read, where a search has met one.
+    pub unreadable: Option<Unreadable>,
     /// What the current operation rests on.
     pub reads: BTreeSet<Key>,
     /// What the current and earlier operations could not find out.
@@ -76,6 +84,8 @@ impl<'a> View<'a> {
             rows: BTreeMap::new(),
             owners: BTreeMap::new(),
             children: BTreeMap::new(),
+            posted: BTreeMap::new(),
+            unreadable: None,
             reads: BTreeSet::new(),
             needs: BTreeSet::new(),
         }
@@ -119,6 +129,24 @@ impl<'a> View<'a> {
             rows.extend(row.map(|row| (key.clone(), row.clone())));
         }
         Ok(rows)
+    }
+
+    /// The search rows as they were read.
+    pub fn postings(&mut self) -> Result<Arc<Vec<(String, Posting)>>, Halt> {
+        self.snapshot.postings.clone().ok_or_else(|| {
+            self.needs.insert(Need::Postings);
+            Halt::Needs
+        })
+    }
+
+    /// What this batch has made of search rows since: by id, when the row was made and its bytes; nothing of one that is
+    /// gone. Each once, the last.
+    pub fn posted(&self) -> impl Iterator<Item = (&str, Option<(i64, &[u8])>)> {
+        let committed = self.snapshot.posted.iter().filter(|(id, _)| !self.posted.contains_key(*id));
+        self.posted.iter().chain(committed).map(|(id, post)| match post {
+            Post::Put(posting) => (id.as_str(), Some((posting.created.0, posting.bytes.as_slice()))),
+            Post::Gone => (id.as_str(), None),
+        })
     }
 
     /// The integer key drawn for the operation at `index`.
@@ -167,6 +195,9 @@ impl<'a> View<'a> {
             match change {
                 Change::Row(key, row) => {
                     self.rows.insert(key.clone(), row.clone());
+                }
+                Change::Post(key, post) => {
+                    self.posted.insert(key.id.clone(), post.clone());
                 }
                 Change::Own { key, after, .. } => {
                     self.owners.insert(key.clone(), after.clone());

@@ -1,6 +1,7 @@
 //! HTTP: routes, headers and bodies. The only place that turns what happened into status codes.
 
 mod body;
+mod memories;
 mod prefer;
 mod reads;
 mod reply;
@@ -14,6 +15,7 @@ use http::HeaderMap;
 
 use crate::app::App;
 use crate::auth::{Caller, Credential, CredentialError, Refused};
+use crate::batch::Dialect;
 use crate::config::Function;
 use crate::limits::{MAX_HEADER_BYTES, MAX_QUERY_BYTES};
 use crate::operation::Code;
@@ -65,13 +67,14 @@ pub async fn handle(app: &App, function: Function, request: &Request) -> Respons
     let route = Route::find(&request.method, &request.path).filter(|route| route.function() == function);
     // Of the route, not of the request, whose path may hold anything.
     let (method, path) = route.as_ref().map_or(("-", "-"), Route::name);
+    let contract = route.as_ref().map_or(Dialect::Records, Route::contract);
     let reply = if let Some(route) = route {
         Box::pin(dispatch(app, route, request)).await
     } else {
         let message = format!("there is no route {} {}", shorten(&request.method), shorten(&request.path));
         Reply::error(Code::RouteNotFound, message)
     };
-    let response = reply.respond(request);
+    let response = reply.respond(request, contract);
     tracing::info!(
         request.id = %request.request_id,
         http.method = method,
@@ -88,8 +91,10 @@ fn shorten(text: &str) -> String {
 }
 
 async fn dispatch(app: &App, route: Route, request: &Request) -> Reply {
-    if route == Route::Health {
-        return reads::health();
+    match route {
+        Route::Health => return reads::health(),
+        Route::MemoryHealth => return memories::health(app),
+        _ => {}
     }
     if let Some(reply) = too_long(request) {
         return reply;
@@ -110,6 +115,9 @@ async fn dispatch(app: &App, route: Route, request: &Request) -> Reply {
         Route::Retry(id) => writes::retry(app, &caller, &id, request).await,
         Route::Capabilities => reads::capabilities(app),
         Route::Health => reads::health(),
+        Route::MemoryHealth => memories::health(app),
+        Route::MemoryBatch => Box::pin(memories::submit(app, &caller, request)).await,
+        Route::Memory(_, errand) => Box::pin(memories::run(app, &caller, errand, request)).await,
     }
 }
 

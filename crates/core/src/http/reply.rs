@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::Request;
-use crate::dialect::native;
+use crate::batch::Dialect;
+use crate::dialect::{memories, native};
 use crate::limits::MAX_PROBLEMS;
 use crate::operation::{Code, Problem};
 use crate::rate::{Exceeded, Standing, WINDOW_MS};
@@ -32,7 +33,14 @@ pub struct Reply {
 #[derive(Debug)]
 enum Content {
     Told(Value),
-    Error { code: Code, message: String, details: Option<Value>, problems: Vec<Problem> },
+    /// Nothing to tell.
+    Nothing,
+    Error {
+        code: Code,
+        message: String,
+        details: Option<Value>,
+        problems: Vec<Problem>,
+    },
 }
 
 impl Reply {
@@ -41,10 +49,32 @@ impl Reply {
         Self { status, headers: Vec::new(), content: Content::Told(body) }
     }
 
+    /// Tells nothing but its status.
+    pub fn nothing(status: u16) -> Self {
+        Self { status, headers: Vec::new(), content: Content::Nothing }
+    }
+
     /// Tells an error.
     pub fn error(code: Code, message: impl Into<String>) -> Self {
         let content = Content::Error { code, message: message.into(), details: None, problems: Vec::new() };
         Self { status: code.http_status(), headers: Vec::new(), content }
+    }
+
+    /// The code of an error.
+    pub(super) fn code(&self) -> Option<Code> {
+        match &self.content {
+            Content::Error { code, .. } => Some(*code),
+            Content::Told(_) | Content::Nothing => None,
+        }
+    }
+
+    /// The same error under another code.
+    #[must_use]
+    pub(super) fn recoded(mut self, other: Code) -> Self {
+        if let Content::Error { code, .. } = &mut self.content {
+            (*code, self.status) = (other, other.http_status());
+        }
+        self
     }
 
     /// With a header. A value that is no header text is left out.
@@ -73,12 +103,16 @@ impl Reply {
         self
     }
 
-    /// The answer in the shape that `request` accepts.
-    pub fn respond(self, request: &Request) -> Response {
+    /// The answer in the shape that `request` accepts; an error in that of `contract` where it does not say.
+    pub fn respond(self, request: &Request, contract: Dialect) -> Response {
         let as_problem = request.header("accept").is_some_and(|accept| accept.contains("application/problem+json"));
         let mut headers = self.headers;
         let (content_type, body) = match self.content {
             Content::Told(body) => ("application/json", body),
+            Content::Nothing => {
+                headers.push(("Cache-Control", "no-store".to_owned()));
+                return Response { status: self.status, headers, body: String::new() };
+            }
             Content::Error { code, message, details, problems } if as_problem => {
                 let told: Vec<Value> = problems.iter().map(native::problem).collect();
                 let body = json!({
@@ -93,6 +127,9 @@ impl Reply {
                     "requestId": request.request_id,
                 });
                 ("application/problem+json", body)
+            }
+            Content::Error { code, message, details, .. } if contract == Dialect::Memories => {
+                ("application/json", memories::problem(code, &message, details.as_ref(), &request.request_id))
             }
             Content::Error { code, message, details, problems } => {
                 ("application/json", native::error(code, &message, details, &problems, &request.request_id))

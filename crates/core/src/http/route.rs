@@ -1,6 +1,6 @@
 //! The routes, in one table.
 
-use crate::batch::BatchId;
+use crate::batch::{BatchId, Dialect};
 use crate::config::Function;
 use crate::lifecycle::Act;
 
@@ -29,10 +29,44 @@ pub enum Route {
     Capabilities,
     /// Tell that the service is up.
     Health,
+    /// Take a batch of memories in.
+    MemoryBatch,
+    /// Tell that the service is up, as clients of memories ask.
+    MemoryHealth,
+    /// Do something with one memory, or find some, under either of the two names.
+    Memory(Noun, Errand),
+}
+
+/// The two names of the routes of one memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Noun {
+    /// `/api/v1/memory`
+    Memory,
+    /// `/api/v1/memories`
+    Memories,
+}
+
+/// What is done with one memory, or to find some; with the memory's id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Errand {
+    /// Make one.
+    Create,
+    /// Tell of those that match, page by page.
+    List,
+    /// Tell of one.
+    Read(String),
+    /// Change one.
+    Update(String),
+    /// Delete one.
+    Delete(String),
+    /// Find some by their texts.
+    Search,
+    /// Delete some.
+    BulkDelete,
 }
 
 /// Method, path as `openapi.yaml` writes it, and the function that answers.
-pub const ROUTES: [(&str, &str, Function); 13] = [
+pub const ROUTES: [(&str, &str, Function); 29] = [
     ("POST", "/batch", Function::Submit),
     ("POST", "/batch/plan", Function::Submit),
     ("GET", "/batches", Function::Status),
@@ -46,6 +80,22 @@ pub const ROUTES: [(&str, &str, Function); 13] = [
     ("POST", "/batches/{batchId}/retry", Function::Submit),
     ("GET", "/capabilities", Function::Status),
     ("GET", "/health", Function::Status),
+    ("POST", "/api/v1/batch", Function::Submit),
+    ("GET", "/api/v1/health", Function::Status),
+    ("POST", "/api/v1/memory", Function::Submit),
+    ("GET", "/api/v1/memory", Function::Status),
+    ("GET", "/api/v1/memory/{memoryId}", Function::Status),
+    ("PUT", "/api/v1/memory/{memoryId}", Function::Submit),
+    ("DELETE", "/api/v1/memory/{memoryId}", Function::Submit),
+    ("POST", "/api/v1/memory/search", Function::Submit),
+    ("POST", "/api/v1/memory/bulk/delete", Function::Submit),
+    ("POST", "/api/v1/memories", Function::Submit),
+    ("GET", "/api/v1/memories", Function::Status),
+    ("GET", "/api/v1/memories/{memoryId}", Function::Status),
+    ("PUT", "/api/v1/memories/{memoryId}", Function::Submit),
+    ("DELETE", "/api/v1/memories/{memoryId}", Function::Submit),
+    ("POST", "/api/v1/memories/search", Function::Submit),
+    ("POST", "/api/v1/memories/bulk/delete", Function::Submit),
 ];
 
 impl Route {
@@ -66,6 +116,9 @@ impl Route {
             ("POST", ["batches", id, "retry"]) => Self::Retry((*id).to_owned()),
             ("GET", ["capabilities"]) => Self::Capabilities,
             ("GET", ["health"]) => Self::Health,
+            ("POST", ["api", "v1", "batch"]) => Self::MemoryBatch,
+            ("GET", ["api", "v1", "health"]) => Self::MemoryHealth,
+            (method, ["api", "v1", noun, rest @ ..]) => Self::Memory(Noun::parse(noun)?, Errand::find(method, rest)?),
             _ => return None,
         })
     }
@@ -86,13 +139,35 @@ impl Route {
             Self::Retry(_) => ("POST", "/batches/{batchId}/retry"),
             Self::Capabilities => ("GET", "/capabilities"),
             Self::Health => ("GET", "/health"),
+            Self::MemoryBatch => ("POST", "/api/v1/batch"),
+            Self::MemoryHealth => ("GET", "/api/v1/health"),
+            Self::Memory(Noun::Memory, errand) => match errand {
+                Errand::Create => ("POST", "/api/v1/memory"),
+                Errand::List => ("GET", "/api/v1/memory"),
+                Errand::Read(_) => ("GET", "/api/v1/memory/{memoryId}"),
+                Errand::Update(_) => ("PUT", "/api/v1/memory/{memoryId}"),
+                Errand::Delete(_) => ("DELETE", "/api/v1/memory/{memoryId}"),
+                Errand::Search => ("POST", "/api/v1/memory/search"),
+                Errand::BulkDelete => ("POST", "/api/v1/memory/bulk/delete"),
+            },
+            Self::Memory(Noun::Memories, errand) => match errand {
+                Errand::Create => ("POST", "/api/v1/memories"),
+                Errand::List => ("GET", "/api/v1/memories"),
+                Errand::Read(_) => ("GET", "/api/v1/memories/{memoryId}"),
+                Errand::Update(_) => ("PUT", "/api/v1/memories/{memoryId}"),
+                Errand::Delete(_) => ("DELETE", "/api/v1/memories/{memoryId}"),
+                Errand::Search => ("POST", "/api/v1/memories/search"),
+                Errand::BulkDelete => ("POST", "/api/v1/memories/bulk/delete"),
+            },
         }
     }
 
     /// The function that answers it.
     pub fn function(&self) -> Function {
         match self {
-            Self::Submit | Self::Plan | Self::Act(..) | Self::Retry(_) => Function::Submit,
+            Self::Submit | Self::Plan | Self::Act(..) | Self::Retry(_) | Self::MemoryBatch => Function::Submit,
+            Self::Memory(_, Errand::List | Errand::Read(_)) | Self::MemoryHealth => Function::Status,
+            Self::Memory(..) => Function::Submit,
             Self::Batches
             | Self::Batch(_)
             | Self::Results(_)
@@ -101,6 +176,41 @@ impl Route {
             | Self::Capabilities
             | Self::Health => Function::Status,
         }
+    }
+}
+
+impl Route {
+    /// The contract whose errors it tells, unless the client asks for problem details.
+    pub fn contract(&self) -> Dialect {
+        match self {
+            Self::MemoryBatch | Self::MemoryHealth | Self::Memory(..) => Dialect::Memories,
+            _ => Dialect::Records,
+        }
+    }
+}
+
+impl Noun {
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "memory" => Some(Self::Memory),
+            "memories" => Some(Self::Memories),
+            _ => None,
+        }
+    }
+}
+
+impl Errand {
+    fn find(method: &str, path: &[&str]) -> Option<Self> {
+        Some(match (method, path) {
+            ("POST", []) => Self::Create,
+            ("GET", []) => Self::List,
+            ("POST", ["search"]) => Self::Search,
+            ("POST", ["bulk", "delete"]) => Self::BulkDelete,
+            ("GET", [id]) => Self::Read((*id).to_owned()),
+            ("PUT", [id]) => Self::Update((*id).to_owned()),
+            ("DELETE", [id]) => Self::Delete((*id).to_owned()),
+            _ => return None,
+        })
     }
 }
 
@@ -116,7 +226,7 @@ mod tests {
     #[test]
     fn every_declared_route_is_found_and_goes_to_its_function() {
         for (method, path, function) in ROUTES {
-            let route = Route::find(method, &path.replace("{batchId}", "batch_1"));
+            let route = Route::find(method, &path.replace("{batchId}", "batch_1").replace("{memoryId}", "mem_1"));
             let found = route.map(|route| (route.function(), route.name()));
             assert_eq!(found, Some((function, (method, path))));
         }

@@ -35,6 +35,7 @@ pub(super) async fn submit(app: &App, caller: &Caller, request: &Request) -> Rep
     let submission = Submission {
         caller,
         dialect: Dialect::Records,
+        quota: Dialect::Records,
         path: &request.path,
         idempotency_key,
         preference: &preference,
@@ -98,7 +99,7 @@ fn missing() -> Reply {
     Reply::error(Code::NotFound, "there is no such batch")
 }
 
-fn idempotency_key(request: &Request) -> Result<Option<&str>, Reply> {
+pub(super) fn idempotency_key(request: &Request) -> Result<Option<&str>, Reply> {
     let Some(value) = request.headers.get("idempotency-key") else { return Ok(None) };
     let key = value.to_str().ok().map(str::trim).filter(|key| (1..=MAX_IDEMPOTENCY_KEY).contains(&key.len()));
     key.map(Some).ok_or_else(|| {
@@ -130,7 +131,7 @@ fn accepted(told: &Told, request: &Request, preference: &Preference) -> Reply {
 }
 
 /// The headers that tell of the batch without its body.
-fn about(reply: Reply, told: &Told, location: String, preference: &Preference) -> Reply {
+pub(super) fn about(reply: Reply, told: &Told, location: String, preference: &Preference) -> Reply {
     let state = told.ran.state.as_ref();
     let summary = state.map(|state| state.summary).unwrap_or_default();
     let status = state.map_or(Status::Pending, |state| state.status);

@@ -17,15 +17,17 @@ pub(super) const REFERENCES: &str = "x-references";
 pub(super) const INJECT: &str = "x-inject";
 pub(super) const INJECT_ON: &str = "x-inject-on";
 pub(super) const CREATE_ONLY: &str = "x-create-only";
+pub(super) const SEARCH: &str = "x-search";
+pub(super) const KEY_PREFIX: &str = "x-key-prefix";
 pub(super) const READ_ONLY: &str = "readOnly";
 pub(super) const REF: &str = "$ref";
 
 /// Annotations of an entity.
-pub(super) const OF_ENTITY: &[&str] = &[DATABASE, VERSION, PERMISSIONS, ACTIONS];
+pub(super) const OF_ENTITY: &[&str] = &[DATABASE, VERSION, PERMISSIONS, ACTIONS, SEARCH];
 
 /// Annotations of a property.
 pub(super) const OF_PROPERTY: &[&str] =
-    &[PRIMARY_KEY, SOFT_DELETE, PARENT, CHILD, UNIQUE, INDEX, REFERENCES, INJECT, INJECT_ON, CREATE_ONLY];
+    &[PRIMARY_KEY, KEY_PREFIX, SOFT_DELETE, PARENT, CHILD, UNIQUE, INDEX, REFERENCES, INJECT, INJECT_ON, CREATE_ONLY];
 
 /// Keywords that say something to people only.
 pub(super) const DESCRIPTIVE: &[&str] = &["title", "description", "example", "examples", "deprecated", "externalDocs"];

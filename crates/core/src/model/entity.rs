@@ -23,6 +23,8 @@ pub struct Entity {
     pub is_referenced: bool,
     /// What operations of clients may do with its rows; the rest is for the service's own.
     pub actions: Vec<Action>,
+    /// Whether its rows are found by full-text search: each has a search row, written with it.
+    pub searched: bool,
     /// Who may do what; without rules every caller of the tenant may do everything.
     pub permissions: Option<Permissions>,
     pub(super) fields: Vec<Field>,
@@ -109,6 +111,8 @@ pub struct PrimaryKey {
     pub kind: KeyKind,
     /// An integer; otherwise a string.
     pub integer: bool,
+    /// What a key that the server chooses begins with, before 32 hex digits; `None` for a UUID as such.
+    pub prefix: Option<String>,
 }
 
 /// Who chooses a primary key.

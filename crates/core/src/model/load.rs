@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::ModelError;
 use super::annotation::{
-    self, ACTIONS, CHILD, DATABASE, DESCRIPTIVE, ENTITY_SCHEMA, OF_ENTITY, PARENT, PERMISSIONS, PRIMARY_KEY, READ_ONLY,
-    REF, SOFT_DELETE, UNIQUE, VERSION,
+    self, ACTIONS, CHILD, DATABASE, DESCRIPTIVE, ENTITY_SCHEMA, KEY_PREFIX, OF_ENTITY, PARENT, PERMISSIONS,
+    PRIMARY_KEY, READ_ONLY, REF, SEARCH, SOFT_DELETE, UNIQUE, VERSION,
 };
 use super::entity::{Entity, Field, KeyKind, Kind, PrimaryKey, Relation, SoftDelete, SoftDeleteKind};
 use super::error::{Problems, hint};
@@ -54,6 +54,11 @@ pub(super) fn load(text: &str) -> Result<Vec<Entity>, Vec<ModelError>> {
         }
     }
     links::check(&mut drafts, &mut problems);
+    let mut searched = drafts.iter().filter(|draft| draft.entity.searched).map(|draft| draft.entity.name.clone());
+    if let (Some(first), Some(second)) = (searched.next(), searched.next()) {
+        let line = schemas.entry(&second).map_or(root.line, |entry| entry.line);
+        problems.add(line, &second, format!("{SEARCH}: only one entity is searched, and {first} is"));
+    }
     problems.or(drafts.into_iter().map(|draft| draft.entity).collect())
 }
 
@@ -128,11 +133,13 @@ impl<'a> EntityReader<'a, '_> {
             relations,
             is_referenced: false,
             actions: self.read_actions(node),
+            searched: false,
             permissions: self.read_permissions(node, &fields),
             fields,
         };
         self.check_key(properties, &entity);
         self.read_required(node, &mut entity);
+        entity.searched = self.read_search(node, &entity);
         Some(Draft { entity, links })
     }
 
@@ -199,13 +206,40 @@ impl<'a> EntityReader<'a, '_> {
         if integer && kind == KeyKind::Uuid {
             self.tell(mark.line, "a uuid key must be a string");
         }
-        Some(PrimaryKey { field: field.name.clone(), kind, integer })
+        let prefix = property.node.entry(KEY_PREFIX);
+        if let Some(mark) = prefix.filter(|_| integer || kind == KeyKind::Manual) {
+            self.tell(mark.line, format!("{KEY_PREFIX} goes with a text key that the server chooses"));
+        }
+        let prefix = self.read_text(&property.node, KEY_PREFIX);
+        Some(PrimaryKey { field: field.name.clone(), kind, integer, prefix })
+    }
+
+    /// Whether rows are searched, which needs a text to search and keys that are texts.
+    fn read_search(&mut self, node: &Node, entity: &Entity) -> bool {
+        let Some(entry) = node.entry(SEARCH) else { return false };
+        let Some(searched) = entry.node.boolean() else {
+            self.tell(entry.line, format!("{SEARCH} must be true or false"));
+            return false;
+        };
+        let content = entity.field("content").is_some_and(|field| field.kind == Kind::String);
+        if searched && (!content || entity.primary_key.integer) {
+            self.tell(entry.line, format!("{SEARCH} needs a text content and a text key"));
+        }
+        if searched && entity.soft_delete.is_some() {
+            self.tell(entry.line, format!("{SEARCH} does not go with {SOFT_DELETE}"));
+        }
+        searched
     }
 
     fn check_key(&mut self, properties: &[Entry], entity: &Entity) {
         let Some(property) = properties.iter().find(|property| property.key == entity.primary_key.field) else {
             return;
         };
+        for other in properties.iter().filter(|other| other.key != property.key) {
+            if let Some(mark) = other.node.entry(KEY_PREFIX) {
+                self.tell(mark.line, format!("{KEY_PREFIX} goes with the primary key"));
+            }
+        }
         for key in [UNIQUE, annotation::INDEX, annotation::INJECT, SOFT_DELETE, "nullable"] {
             if let Some(mark) = property.node.entry(key) {
                 self.tell(mark.line, format!("{key} does not go with a primary key"));

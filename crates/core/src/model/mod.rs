@@ -58,6 +58,12 @@ impl Model {
         self.entities.iter().find(|entity| entity.name == name)
     }
 
+    /// The entity whose rows are found by full-text search, if one is.
+    #[must_use]
+    pub fn searched(&self) -> Option<&Entity> {
+        self.entities.iter().find(|entity| entity.searched)
+    }
+
     /// The entities in the order of the file.
     pub fn entities(&self) -> impl Iterator<Item = &Entity> {
         self.entities.iter()

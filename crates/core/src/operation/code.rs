@@ -38,6 +38,10 @@ macro_rules! catalogue {
 catalogue! {
     /// One or more problems found before anything ran.
     BatchValidation, "BATCH_VALIDATION_ERROR", 400, false, "Mend every problem listed under errors and send the batch again.";
+    /// The same of a batch of memories.
+    InvalidBatchRequest, "INVALID_BATCH_REQUEST", 400, false, "Mend what details name and send the batch again.";
+    /// Parameters of one operation on a memory, or of one memory.
+    ValidationError, "VALIDATION_ERROR", 400, false, "Mend the field that details name.";
     /// The body is not JSON.
     InvalidJson, "INVALID_JSON", 400, false, "Send one JSON object in UTF-8.";
     /// A header, path or query parameter cannot be read.
@@ -68,6 +72,8 @@ catalogue! {
     NothingToRetry, "NOTHING_TO_RETRY", 409, false, "Every operation succeeded; there is nothing to send again.";
     /// The batch is the last of its line.
     RetryLimit, "RETRY_LIMIT", 409, false, "Find out why it keeps failing, and send a new batch.";
+    /// More operations than a batch of memories holds.
+    BatchTooLarge, "BATCH_TOO_LARGE", 413, false, "Split the batch.";
     /// The body is larger than the service takes.
     PayloadTooLarge, "PAYLOAD_TOO_LARGE", 413, false, "Split the batch, or send it as application/gzip.";
     /// A content type other than JSON or gzip of JSON.
@@ -138,6 +144,14 @@ catalogue! {
     ConditionFailed, "CONDITION_FAILED", 409, false, "Read the row again and decide anew.";
     /// Others kept changing the same rows.
     Conflict, "CONFLICT", 409, true, "Send it again in a moment.";
+    /// The time of the batch was over before the operation.
+    Timeout, "TIMEOUT", 408, true, "Send it again, with fewer operations or more time.";
+    /// The batch stopped before the operation.
+    NotExecuted, "NOT_EXECUTED", 409, false, "Mend what stopped the batch, or set continue_on_error.";
+    /// An operation that this one depends on failed.
+    DependencyFailed, "DEPENDENCY_FAILED", 424, false, "Mend the operation that it depends on.";
+    /// The batch was cancelled before the operation.
+    Cancelled, "CANCELLED", 409, false, "Send it again, if it is still wanted.";
     /// The batch was given up after its message had failed too often.
     Poison, "POISON", 500, true, "Retry the batch; if it fails again, report its id.";
     /// A row larger than the store holds.

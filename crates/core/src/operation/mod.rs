@@ -59,10 +59,12 @@ pub enum Action {
     Update,
     /// Removes one row, found by its primary key.
     Delete,
+    /// Finds rows by their texts; changes nothing.
+    Search,
 }
 
 impl Action {
-    /// Every action, in the order messages list them.
+    /// Every action on rows, in the order messages list them. [`Self::Search`] has a contract of its own.
     pub const ALL: [Self; 4] = [Self::Create, Self::Read, Self::Update, Self::Delete];
 
     /// The word on the wire.
@@ -72,6 +74,7 @@ impl Action {
             Self::Read => "read",
             Self::Update => "update",
             Self::Delete => "delete",
+            Self::Search => "search",
         }
     }
 
@@ -108,4 +111,11 @@ pub struct Operation {
     /// To what the caller's claims are narrowed; not at all where empty.
     #[serde(rename = "c", default, skip_serializing_if = "Object::is_empty")]
     pub claims: Object,
+    /// Where it is about one row: the fields of it that are answered, all where none is named. A read that finds no row
+    /// fails then. Absent, all rows are answered, and none is an answer too.
+    #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
+    pub single: Option<Vec<String>>,
+    /// What is wrong with its parameters, in a contract where that fails this operation and not the batch.
+    #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Failure>,
 }

@@ -1,6 +1,6 @@
 //! What is wrong with a request, found before anything ran.
 
-use super::{Action, Code, Operation, OperationId};
+use super::{Action, Code, Failure, Operation, OperationId};
 use crate::json::{Object, clip};
 use crate::limits::MAX_POINTER;
 
@@ -43,6 +43,10 @@ pub struct Draft {
     pub depends_on: Vec<(usize, String)>,
     /// To what the caller's claims are narrowed.
     pub claims: Object,
+    /// As in [`Operation::single`].
+    pub single: Option<Vec<String>>,
+    /// As in [`Operation::refused`].
+    pub refused: Option<Failure>,
 }
 
 impl Draft {
@@ -67,6 +71,8 @@ impl Draft {
             metadata: self.metadata,
             depends_on: self.depends_on.iter().map(|(_, id)| OperationId::parse(id)).collect::<Option<_>>()?,
             claims: self.claims,
+            single: self.single,
+            refused: self.refused,
         })
     }
 }

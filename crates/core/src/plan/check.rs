@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::graph::Graph;
 use super::reference::{Template, collect, contains_reference};
-use super::{ReadOptions, route};
+use super::{ReadOptions, SearchOptions, route};
 use crate::json::{Object, child, clip};
 use crate::limits::{MAX_REFERENCES_PER_OPERATION, MAX_SHOWN, MAX_VIOLATIONS};
 use crate::model::query::Condition;
@@ -15,6 +15,26 @@ use crate::operation::{Action, Code, Draft, Failure, Problem};
 
 /// Checks `drafts` against each other and against `model`.
 pub fn check(drafts: &[Draft], model: &Model) -> Vec<Problem> {
+    let mut problems = check_shape(drafts);
+    let circle = problems.iter().position(|problem| problem.code == Code::CircularDependency);
+    let circle = circle.map(|at| problems.remove(at));
+    for (index, draft) in drafts.iter().enumerate() {
+        parameters(index, draft, model, &mut problems);
+    }
+    problems.extend(circle);
+    databases(drafts, model, &mut problems);
+    problems
+}
+
+/// Checks what one operation asks for, apart from the others.
+pub fn check_parameters(index: usize, draft: &Draft, model: &Model) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    parameters(index, draft, model, &mut problems);
+    problems
+}
+
+/// Checks `drafts` against each other: their ids, and what they wait for and refer to.
+pub fn check_shape(drafts: &[Draft]) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut by_id: HashMap<&str, usize> = HashMap::new();
     for (index, draft) in drafts.iter().enumerate() {
@@ -30,7 +50,6 @@ pub fn check(drafts: &[Draft], model: &Model) -> Vec<Problem> {
     for (index, draft) in drafts.iter().enumerate() {
         dependencies(index, draft, &by_id, &mut edges, &mut problems);
         references(index, draft, &by_id, &mut edges, &mut problems);
-        parameters(index, draft, model, &mut problems);
     }
     if let Err(cycle) = Graph::new(drafts.len(), edges).order() {
         let first = cycle.path.first().copied().unwrap_or(0);
@@ -40,7 +59,6 @@ pub fn check(drafts: &[Draft], model: &Model) -> Vec<Problem> {
             problems.push(draft.problem(first, "/depends_on", Code::CircularDependency, message));
         }
     }
-    databases(drafts, model, &mut problems);
     problems
 }
 
@@ -127,6 +145,10 @@ fn parameters(index: usize, draft: &Draft, model: &Model, problems: &mut Vec<Pro
         return;
     };
     let Some(action) = draft.action else { return };
+    if action == Action::Search {
+        search(index, draft, entity, problems);
+        return;
+    }
     if !entity.actions.contains(&action) {
         let known: Vec<&str> = entity.actions.iter().map(|action| action.as_str()).collect();
         let message =
@@ -154,13 +176,25 @@ fn parameters(index: usize, draft: &Draft, model: &Model, problems: &mut Vec<Pro
                 draft.problem(index, &pointer, violation.code.into(), violation.message)
             }));
         }
-        Action::Read | Action::Delete => {}
+        Action::Read | Action::Delete | Action::Search => {}
     }
     let conditions = if action == Action::Create { Vec::new() } else { conditions(index, draft, entity, problems) };
     match action {
         Action::Update | Action::Delete => primary_key(index, draft, entity, &conditions, problems),
         Action::Read => read(index, draft, model, entity, &conditions, problems),
-        Action::Create => {}
+        Action::Create | Action::Search => {}
+    }
+}
+
+fn search(index: usize, draft: &Draft, entity: &Entity, problems: &mut Vec<Problem>) {
+    if !entity.searched {
+        let message = format!("{} is not searched", entity.name);
+        problems.push(draft.problem(index, "/entity", Code::NotSupported, message));
+    } else if !draft.metadata.values().any(contains_reference)
+        && let Err(failure) = SearchOptions::parse(&unescaped(&draft.metadata))
+    {
+        let pointer = failure.pointer.unwrap_or_default();
+        problems.push(draft.problem(index, &pointer, failure.code, failure.message));
     }
 }
 

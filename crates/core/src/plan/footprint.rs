@@ -46,6 +46,8 @@ pub enum Touch {
     Unique(String, String, String),
     /// The child counter of a row.
     Children(String, Id),
+    /// The search row of a row.
+    Posting(String, Id),
 }
 
 /// What a batch touches.
@@ -89,6 +91,7 @@ impl Footprint {
             .filter_map(|touch| match touch {
                 Touch::Row(entity, id @ (Id::Known(_) | Id::New(_)), _) => Some((0, entity.as_str(), "", id)),
                 Touch::Children(entity, id @ (Id::Known(_) | Id::New(_))) => Some((1, entity.as_str(), "", id)),
+                Touch::Posting(entity, id @ (Id::Known(_) | Id::New(_))) => Some((2, entity.as_str(), "", id)),
                 _ => None,
             })
             .collect();
@@ -127,6 +130,7 @@ fn touch(plan: &Plan, index: usize, operation: &Operation, entity: &Entity, touc
                 None => Id::New(index),
             };
             touches.push(Touch::Row(name(), id.clone(), Access::Write));
+            touches.extend(entity.searched.then(|| Touch::Posting(name(), id.clone())));
             if entity.is_referenced {
                 touches.push(Touch::Children(name(), id));
             }
@@ -136,6 +140,7 @@ fn touch(plan: &Plan, index: usize, operation: &Operation, entity: &Entity, touc
             let id =
                 operation.query.get(&entity.primary_key.field).map_or(Id::Found, |value| id_of(plan, entity, value));
             touches.push(Touch::Row(name(), id.clone(), Access::Write));
+            touches.extend(entity.searched.then(|| Touch::Posting(name(), id.clone())));
             if operation.action == Action::Delete && entity.is_referenced {
                 touches.push(Touch::Children(name(), id));
             }
@@ -145,6 +150,7 @@ fn touch(plan: &Plan, index: usize, operation: &Operation, entity: &Entity, touc
                 operation.query.get(&entity.primary_key.field).map_or(Id::Found, |value| id_of(plan, entity, value));
             touches.push(Touch::Row(name(), id, Access::Read));
         }
+        Action::Search => touches.push(Touch::Row(name(), Id::Found, Access::Read)),
     }
 }
 

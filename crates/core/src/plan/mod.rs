@@ -7,9 +7,10 @@ mod key;
 mod permit;
 mod read;
 pub mod reference;
+mod search;
 mod size;
 
-pub use check::check;
+pub use check::{check, check_parameters, check_shape};
 pub use footprint::{Access, Footprint, Id, Touch};
 pub use key::{Key, RowKey, UniqueKey};
 pub use permit::{
@@ -17,6 +18,7 @@ pub use permit::{
     named_by_options, narrowed, verdict,
 };
 pub use read::{ReadOptions, Route, route};
+pub use search::SearchOptions;
 pub use size::{item_bytes, value_bytes};
 
 use std::collections::{BTreeMap, HashMap};

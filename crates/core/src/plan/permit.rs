@@ -122,7 +122,8 @@ pub fn verdict(model: &Model, caller: &Caller, draft: &Draft) -> Option<Verdict>
     let access = Access::new(entity, &callers);
     let denied = match action {
         Action::Create => return Some(create(&access, &callers, draft)),
-        Action::Read => None,
+        Action::Search if !access.sees_all() => Some(may_not("search all of", entity)),
+        Action::Read | Action::Search => None,
         Action::Update => denied_update(&access, draft).err(),
         Action::Delete if access.ever(Right::Delete).is_empty() => Some(may_not("delete", entity)),
         Action::Delete => None,
@@ -149,7 +150,7 @@ pub fn verdict(model: &Model, caller: &Caller, draft: &Draft) -> Option<Verdict>
             !always.is_empty() && given(entity, draft).all(|field| always.has(entity, field))
         }
         Action::Delete => !access.always(Right::Delete).is_empty(),
-        Action::Create | Action::Read => true,
+        Action::Create | Action::Read | Action::Search => true,
     };
     Some(if certain { Verdict::Allowed } else { Verdict::ByRow })
 }

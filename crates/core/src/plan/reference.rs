@@ -275,6 +275,32 @@ impl Collector {
     }
 }
 
+/// `value` so written that no string of it is read as a reference: every `$` directly before `ref:` and `{ref:` doubled.
+pub fn escaped(value: &Value) -> Value {
+    match value {
+        Value::String(text) if text.contains("ref:") => Value::String(escape(text)),
+        Value::Array(items) => items.iter().map(escaped).collect(),
+        Value::Object(fields) => fields.iter().map(|(name, field)| (name.clone(), escaped(field))).collect(),
+        other => other.clone(),
+    }
+}
+
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        let dollars = leading(&rest[at..], |byte| byte == b'$');
+        let (before, after) = rest.split_at(at + dollars.len());
+        out.push_str(before);
+        if after.starts_with("ref:") || after.starts_with("{ref:") {
+            out.push_str(dollars);
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
 /// Whether any string of `value` holds a reference, or tries to: such a value is not known before run time.
 pub fn contains_reference(value: &Value) -> bool {
     match value {

@@ -36,6 +36,8 @@ pub struct Quotas {
 pub struct Rates {
     /// Of the records contract.
     pub records: Quotas,
+    /// Of batches of memories.
+    pub memories: Quotas,
 }
 
 impl Rates {
@@ -43,14 +45,17 @@ impl Rates {
     pub fn of(self, dialect: Dialect) -> Quotas {
         match dialect {
             Dialect::Records => self.records,
+            Dialect::Memories => self.memories,
         }
     }
 }
 
-/// Ten batches a second: more than a program that waits for its answers sends.
+/// Of records ten batches a second: more than a program that waits for its answers sends. Of memories what their
+/// contract says.
 impl Default for Rates {
     fn default() -> Self {
-        Self { records: Quotas { batches: 600, operations: 60_000 } }
+        let memories = Quotas { batches: 10, operations: 10 * OPERATIONS_PER_BATCH };
+        Self { records: Quotas { batches: 600, operations: 60_000 }, memories }
     }
 }
 

@@ -12,8 +12,9 @@ use aws_sdk_dynamodb::types::{
 use super::attribute::{Item, Reader, from_object, n, s};
 use super::call::Fault;
 use super::lock::Lock;
+use super::search::{posting_key, posting_of};
 use super::{Store, TenantKey};
-use crate::engine::{Action, CountAfter, CountBase};
+use crate::engine::{Action, CountAfter, CountBase, Post};
 use crate::limits::TOMBSTONE_MS;
 use crate::runtime::Timestamp;
 
@@ -73,6 +74,24 @@ impl Store {
         }
     }
 
+    /// The search row that goes with `action`, if one does. It stands under the version and the lock of its row, which the
+    /// same transaction writes, and so has no condition of its own.
+    pub(super) fn posting_item(&self, keys: &TenantKey, action: &Action) -> Result<Option<TransactWriteItem>, Fault> {
+        let Action::WriteRow { key, posting: Some(post), .. } = action else { return Ok(None) };
+        let item = match post {
+            Post::Put(posting) => {
+                let put = Put::builder().table_name(&self.tables.search).set_item(Some(posting_of(keys, key, posting)));
+                TransactWriteItem::builder().put(built(put.build())?)
+            }
+            Post::Gone => {
+                let delete =
+                    Delete::builder().table_name(&self.tables.search).set_key(Some(posting_key(keys, &key.id)));
+                TransactWriteItem::builder().delete(built(delete.build())?)
+            }
+        };
+        Ok(Some(item.build()))
+    }
+
     /// Takes `lock` off `item`, which is as it was before.
     pub(super) fn unlock_item(&self, item: &Item, lock: &Lock, now: Timestamp) -> Result<TransactWriteItem, Fault> {
         let on = Condition::held(lock);
@@ -106,7 +125,7 @@ enum Effect {
 fn effect(keys: &TenantKey, action: &Action, writer: &str, now: Timestamp) -> Effect {
     match action {
         Action::CheckRow { .. } => Effect::None,
-        Action::WriteRow { key, base, fields, indexed } => {
+        Action::WriteRow { key, base, fields, indexed, .. } => {
             let mut item = Item::from([("_v".to_owned(), n(base.unwrap_or(0) + 1)), ("_tx".to_owned(), s(writer))]);
             if let Some(fields) = fields {
                 item.insert("f".to_owned(), from_object(fields));

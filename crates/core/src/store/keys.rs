@@ -51,6 +51,11 @@ impl TenantKey {
         format!("{}#{}#{}", self.0, row.entity, row.id)
     }
 
+    /// The partition of a part of the tenant's search rows.
+    pub(super) fn shard(&self, shard: u8) -> String {
+        format!("{}#S#{shard}", self.0)
+    }
+
     /// The row of a partition key; `None` when it is no row of `entity` of this tenant.
     pub(super) fn row_key(&self, entity: &str, pk: &str) -> Option<RowKey> {
         let id = pk.strip_prefix(&self.0)?.strip_prefix('#')?.strip_prefix(entity)?.strip_prefix('#')?;

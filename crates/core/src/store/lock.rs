@@ -93,13 +93,20 @@ impl Store {
         redo: &Redo,
         wanted: impl Fn(&Key) -> bool,
     ) -> Result<(), Fault> {
-        let (mut batch, mut bytes) = (Vec::new(), 0);
+        let (mut batch, mut items, mut bytes) = (Vec::new(), 0, 0);
         for planned in redo.planned.iter().filter(|planned| wanted(&planned.action.key())) {
-            if batch.len() == self.limits.actions.min(PER_TRANSACTION) || bytes + planned.bytes > self.limits.bytes {
+            let more = planned.action.items();
+            let full =
+                items + more > self.limits.actions.min(PER_TRANSACTION) || bytes + planned.bytes > self.limits.bytes;
+            if full && !batch.is_empty() {
                 self.settle("apply", std::mem::take(&mut batch)).await?;
-                bytes = 0;
+                (items, bytes) = (0, 0);
             }
-            batch.push(self.apply_item(keys, &planned.action, lock, redo.at)?);
+            // A row and its search row stay together: the row's lock is what says that they are still to be written.
+            let mut group = vec![self.apply_item(keys, &planned.action, lock, redo.at)?];
+            group.extend(self.posting_item(keys, &planned.action)?);
+            batch.push(group);
+            items += more;
             bytes += planned.bytes;
         }
         self.settle("apply", batch).await
@@ -116,21 +123,22 @@ impl Store {
         let mut left: Vec<TransactWriteItem> = left.into_values().collect();
         while !left.is_empty() {
             let rest = left.split_off(left.len().min(self.limits.actions.min(PER_TRANSACTION)));
-            self.settle("unlock", left).await?;
+            self.settle("unlock", left.into_iter().map(|item| vec![item]).collect()).await?;
             left = rest;
         }
         Ok(())
     }
 
-    /// Sends writes that each need a lock, until none is left: one that finds its lock gone has been done before.
-    async fn settle(&self, what: &'static str, mut left: Vec<TransactWriteItem>) -> Result<(), Fault> {
+    /// Sends groups of writes whose first each needs a lock, until none is left: one that finds its lock gone has been
+    /// done before, with all of its group.
+    async fn settle(&self, what: &'static str, mut left: Vec<Vec<TransactWriteItem>>) -> Result<(), Fault> {
         let mut round = 0;
         while !left.is_empty() {
             let request = self
                 .client
                 .transact_write_items()
                 .client_request_token(self.entropy.hex32())
-                .set_transact_items(Some(left.clone()));
+                .set_transact_items(Some(left.concat()));
             let codes: Vec<String> = match self.call(what, || request.clone().send()).await? {
                 Ok(_) => return Ok(()),
                 Err(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
@@ -153,7 +161,12 @@ impl Store {
                 continue;
             }
             let mut codes = codes.iter();
-            left.retain(|_| codes.next().is_none_or(|code| code != "ConditionalCheckFailed"));
+            left.retain(|group| {
+                let mut of_group = codes.by_ref().take(group.len());
+                let first = of_group.next();
+                of_group.for_each(drop);
+                first.is_none_or(|code| code != "ConditionalCheckFailed")
+            });
             if !done && !self.pause(round).await {
                 return Err(Fault::new(what, "others kept writing the same items"));
             }

@@ -15,6 +15,7 @@ mod lock;
 mod log;
 mod rate;
 mod records;
+mod search;
 mod transaction;
 mod watch;
 mod wide;

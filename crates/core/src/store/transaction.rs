@@ -55,11 +55,15 @@ impl Store {
         for action in commit.actions {
             items.push(self.write_item(keys, action, &writer, now)?);
         }
+        for action in commit.actions {
+            items.extend(self.posting_item(keys, action)?);
+        }
         let token = token(&format!("{writer}#{}", commit.state.rev));
         self.transact(keys, commit.head, (token, items), commit.actions.iter()).await
     }
 
-    /// Sends a transaction whose first item is about the state, and the others each about the item of an action.
+    /// Sends a transaction whose first item is about the state, and the others each about the item of an action; search
+    /// rows come last, in the order of their rows.
     pub(super) async fn transact<'a>(
         &self,
         keys: &TenantKey,
@@ -105,7 +109,8 @@ pub(super) fn token(of: &str) -> String {
     sha256_hex(of.as_bytes())[..32].to_owned()
 }
 
-/// Reasons come in the order of the request's items: the state, then the actions.
+/// Reasons come in the order of the request's items: the state, then the actions, then their search rows, of which each
+/// counts as its row.
 fn classify<'a>(actions: impl Iterator<Item = &'a Action>, reasons: &[CancellationReason]) -> Result<Commit, Fault> {
     let code = |reason: &CancellationReason| reason.code().unwrap_or("None").to_owned();
     let Some((guard, rest)) = reasons.split_first() else {
@@ -116,8 +121,9 @@ fn classify<'a>(actions: impl Iterator<Item = &'a Action>, reasons: &[Cancellati
         return Ok(Commit::Guard(Box::new(state)));
     }
     let (mut known, mut locked, mut busy, mut invalid) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for (action, reason) in actions.zip(rest) {
-        let key = action.key();
+    let actions: Vec<&Action> = actions.collect();
+    let posted = actions.iter().filter(|action| action.items() > 1);
+    for (key, reason) in actions.iter().chain(posted).map(|action| action.key()).zip(rest) {
         let item = reason.item().filter(|item| !item.is_empty());
         match (code(reason).as_str(), item.and_then(Lock::of)) {
             ("None", _) => {}

@@ -64,17 +64,20 @@ impl Client {
         Ok(Self { http, base: base.trim_end_matches('/').to_owned(), credential })
     }
 
-    /// Sends a batch. All attempts carry one key, so however many arrive, it runs once.
+    /// Sends a batch of records.
     pub(super) async fn submit(&self, batch: &Value, prefer: Option<&str>) -> Result<Reply, Error> {
+        let headers: Vec<(&str, &str)> = prefer.map(|prefer| ("Prefer", prefer)).into_iter().collect();
+        self.post("/batch", batch, &headers).await
+    }
+
+    /// Sends a batch to `path`. All attempts carry one key, so however many arrive, it runs once.
+    pub(super) async fn post(&self, path: &str, batch: &Value, headers: &[(&str, &str)]) -> Result<Reply, Error> {
         let key = Entropy::system().hex32();
         let body = batch.to_string();
         self.repeat(|| {
-            let request = self.request(Method::POST, "/batch").header(CONTENT_TYPE, "application/json");
+            let request = self.request(Method::POST, path).header(CONTENT_TYPE, "application/json");
             let request = request.header("Idempotency-Key", &key).body(body.clone());
-            match prefer {
-                Some(prefer) => request.header("Prefer", prefer),
-                None => request,
-            }
+            headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))
         })
         .await
     }

@@ -4,8 +4,9 @@ use serde_json::Value;
 
 use crate::batch::Options;
 use crate::dialect::Request;
+use crate::dialect::options::{OptionReader, depends_on};
 use crate::json::{Object, child, type_name};
-use crate::limits::{MAX_DEPENDENCIES, MAX_OPERATIONS, MAX_REFERENCE, MAX_RETRIES, MAX_TIMEOUT_MS};
+use crate::limits::{MAX_OPERATIONS, MAX_RETRIES, MAX_TIMEOUT_MS};
 use crate::operation::{Action, Code, Draft, OperationId, Problem};
 
 /// Fields that would change what a batch means if they were ignored, and do not exist yet.
@@ -31,6 +32,7 @@ pub fn parse(body: &Value) -> Request {
         options: Options::default(),
         reference: None,
         validate_only: false,
+        each: false,
         problems: Vec::new(),
         countable: false,
     };
@@ -90,6 +92,8 @@ fn read_operation(index: usize, operation: &Value, problems: &mut Vec<Problem>) 
         metadata: Object::new(),
         depends_on: Vec::new(),
         claims: Object::new(),
+        single: None,
+        refused: None,
     };
     let Value::Object(fields) = operation else {
         let message = format!("an operation must be an object, not {}", type_name(operation));
@@ -139,34 +143,7 @@ fn read_operation(index: usize, operation: &Value, problems: &mut Vec<Problem>) 
             ),
         }
     }
-    match fields.get("depends_on") {
-        None => {}
-        Some(Value::Array(ids)) if ids.len() > MAX_DEPENDENCIES => wrong(
-            "/depends_on",
-            Code::InvalidValue,
-            format!("depends_on names {} operations; a batch has at most {MAX_DEPENDENCIES}", ids.len()),
-        ),
-        Some(Value::Array(ids)) => {
-            for (place, id) in ids.iter().enumerate() {
-                match id {
-                    Value::String(id) if draft.depends_on.iter().any(|(_, known)| known == id) => {}
-                    Value::String(id) => draft.depends_on.push((place, id.clone())),
-                    other => wrong(
-                        &format!("/depends_on/{place}"),
-                        Code::WrongType,
-                        format!("depends_on holds ids of operations, not {}", type_name(other)),
-                    ),
-                }
-            }
-        }
-        Some(other) => {
-            wrong(
-                "/depends_on",
-                Code::WrongType,
-                format!("depends_on must be a list of operation ids, not {}", type_name(other)),
-            );
-        }
-    }
+    draft.depends_on = depends_on(fields.get("depends_on"), &mut wrong);
     if fields.contains_key("permissions") {
         let message = "permissions of an operation are not supported: the rights come from the credential alone; claims \
                        narrow them";
@@ -178,7 +155,7 @@ fn read_operation(index: usize, operation: &Value, problems: &mut Vec<Problem>) 
 
 fn read_options(given: &Object, request: &mut Request) {
     refuse_not_yet(given, "/options", &mut request.problems);
-    let mut reader = OptionReader { given, problems: Vec::new() };
+    let mut reader = OptionReader::new(given);
     let options = &mut request.options;
     reader.flag(&["atomic"], &mut options.atomic);
     reader.flag(&["continueOnError", "continue_on_error"], &mut options.continue_on_error);
@@ -190,67 +167,6 @@ fn read_options(given: &Object, request: &mut Request) {
     options.timeout_ms = reader.whole(&["timeout"], 1, MAX_TIMEOUT_MS);
     request.reference = reader.reference();
     request.problems.append(&mut reader.problems);
-}
-
-/// Reads options by any of their spellings.
-struct OptionReader<'a> {
-    given: &'a Object,
-    problems: Vec<Problem>,
-}
-
-impl<'a> OptionReader<'a> {
-    /// The value under one of `names`; two that differ are a problem.
-    fn get(&mut self, names: &[&'a str]) -> Option<(&'a str, &'a Value)> {
-        let mut found = names.iter().filter_map(|name| Some((*name, self.given.get(*name)?)));
-        let first = found.next()?;
-        if let Some((name, _)) = found.find(|(_, value)| *value != first.1) {
-            let message = format!("{} and {name} are the same option and differ; send one", first.0);
-            self.problems.push(Problem::new(child("/options", name), Code::InvalidValue, message));
-        }
-        Some(first)
-    }
-
-    fn wrong(&mut self, name: &str, value: &Value, wanted: &str) {
-        let message = format!("{name} must be {wanted}, not {}", type_name(value));
-        self.problems.push(Problem::new(child("/options", name), Code::WrongType, message));
-    }
-
-    fn flag(&mut self, names: &[&'a str], target: &mut bool) {
-        match self.get(names) {
-            None => {}
-            Some((_, Value::Bool(flag))) => *target = *flag,
-            Some((name, other)) => self.wrong(name, other, "true or false"),
-        }
-    }
-
-    fn whole(&mut self, names: &[&'a str], least: u64, most: u64) -> Option<u64> {
-        let (name, value) = self.get(names)?;
-        let Value::Number(number) = value else {
-            self.wrong(name, value, &format!("a whole number from {least} to {most}"));
-            return None;
-        };
-        let number = number.as_u64().filter(|number| (least..=most).contains(number));
-        if number.is_none() {
-            let message = format!("{name} must be a whole number from {least} to {most}, not {value}");
-            self.problems.push(Problem::new(child("/options", name), Code::InvalidValue, message));
-        }
-        number
-    }
-
-    fn reference(&mut self) -> Option<String> {
-        let (name, value) = self.get(&["reference"])?;
-        let Value::String(text) = value else {
-            self.wrong(name, value, "a string");
-            return None;
-        };
-        if text.is_empty() || text.chars().count() > MAX_REFERENCE || text.chars().any(char::is_control) {
-            let message =
-                format!("reference must have 1 to {MAX_REFERENCE} characters, none of them control characters");
-            self.problems.push(Problem::new("/options/reference", Code::InvalidValue, message));
-            return None;
-        }
-        Some(text.clone())
-    }
 }
 
 fn refuse_not_yet(fields: &Object, at: &str, problems: &mut Vec<Problem>) {

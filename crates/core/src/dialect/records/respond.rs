@@ -96,7 +96,7 @@ pub fn batch(head: &Head, state: Option<&State>, plan: &Plan, outcomes: &[Outcom
 }
 
 /// Bytes of `value` inside a Lambda answer: JSON text, escaped once more as a string.
-fn escaped_bytes(value: &Value) -> usize {
+pub fn escaped_bytes(value: &Value) -> usize {
     let text = value.to_string();
     text.len() + text.bytes().filter(|byte| matches!(byte, b'"' | b'\\')).count()
 }

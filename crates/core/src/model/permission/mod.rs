@@ -137,6 +137,13 @@ impl<'a> Access<'a> {
         self.bound.is_empty()
     }
 
+    /// Whether every field of every row may be read.
+    #[must_use]
+    pub fn sees_all(&self) -> bool {
+        let always = self.always(Right::Read);
+        self.is_open() || self.entity.fields().iter().all(|field| always.has(self.entity, &field.name))
+    }
+
     fn granted(&self, right: Right, counts: impl Fn(&Caller, Option<&Condition>) -> bool) -> Mask {
         let fields = &self.entity.fields;
         let mut granted = Mask::all(fields);

@@ -2,9 +2,11 @@
 //!
 //! - `orders` the batches it sends
 //! - `scenes` what is done with them, and what is expected
+//! - `memories` the same for the contract of memories
 //! - `check` what is compared
 
 mod check;
+mod memories;
 mod orders;
 mod scenes;
 
@@ -64,6 +66,7 @@ async fn tour(client: &Client) -> Result<Vec<Scene>, Error> {
         timed(scenes::large_order(client)).await?,
         timed(scenes::atomic_order(client)).await?,
         timed(scenes::failing_order(client)).await?,
+        timed(memories::migration(client)).await?,
     ])
 }
 

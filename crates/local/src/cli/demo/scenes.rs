@@ -162,12 +162,12 @@ fn row(reply: &Reply, operation: &str) -> Value {
     reply.body["results"][operation]["data"][0].clone()
 }
 
-fn scene(title: &'static str, how: &'static str, operations: usize, ended: &Value, checks: Checks) -> Scene {
+pub(super) fn scene(title: &'static str, how: &'static str, operations: usize, ended: &Value, checks: Checks) -> Scene {
     let status = ended["status"].as_str().or(ended["error"].as_str()).unwrap_or("?").to_owned();
     Scene { title, how, operations, status, took_ms: 0, checks }
 }
 
-fn parse(batch: &str) -> Result<Value, Error> {
+pub(super) fn parse(batch: &str) -> Result<Value, Error> {
     let batch: Map<String, Value> =
         serde_json::from_str(batch).map_err(|error| Error::caused("an example is not JSON", &error))?;
     Ok(Value::Object(batch))

@@ -1,0 +1,124 @@
+//! The examples of the contract's own documentation.
+
+use batch_tests::World;
+use serde_json::{Value, json};
+
+/// What varies from run to run, in its place something that does not.
+fn settled(mut value: Value) -> Value {
+    fn settle(value: &mut Value) {
+        match value {
+            Value::Array(items) => items.iter_mut().for_each(settle),
+            Value::Object(fields) => {
+                for (name, field) in fields.iter_mut() {
+                    match name.as_str() {
+                        "batch_id" | "created_at" | "id" => *field = json!(format!("a {name}")),
+                        "execution_time" => *field = json!("a number"),
+                        _ => settle(field),
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    settle(&mut value);
+    value
+}
+
+fn request() -> Value {
+    json!({
+        "operations": [
+            { "type": "create", "data": { "content": "User profile data", "metadata": { "type": "profile", "user_id": "123" }, "tags": ["user", "profile"] } },
+            { "type": "create", "data": { "content": "Product catalog entry", "metadata": { "type": "product", "category": "electronics" }, "tags": ["product", "catalog"] } },
+            { "type": "search", "query": "user authentication", "options": { "limit": 5 } }
+        ],
+        "options": { "continue_on_error": true, "max_retries": 3, "timeout": 30000 }
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_example_request_is_answered_as_documented() {
+    let world = World::new().await;
+    let doc = world.post_with("/api/v1/batch", &[], &json!({ "operations": [{ "type": "create", "data": { "content": "Authentication system documentation" } }] })).await;
+    assert_eq!(doc.status, 200);
+    let key = ("x-batch-id", "migration-2024-01-15");
+    let answer = world.post_with("/api/v1/batch", &[key], &request()).await;
+    assert_eq!(answer.status, 200, "{:#}", answer.body);
+    let mut body = settled(answer.body);
+    assert_eq!(body["data"].as_object_mut().unwrap().remove("reference"), Some(json!("migration-2024-01-15")));
+    let found = body["data"]["operations"][2].as_object_mut().unwrap().remove("result").unwrap();
+    let contents: Vec<&Value> = found["results"].as_array().unwrap().iter().map(|one| &one["content"]).collect();
+    assert_eq!(contents, [&json!("User profile data"), &json!("Authentication system documentation")]);
+    assert_eq!(found["total"], 2, "what the batch wrote before is found too");
+    let expected = json!({
+        "success": true,
+        "data": {
+            "batch_id": "a batch_id", "processed": 3, "failed": 0, "total": 3, "execution_time": "a number",
+            "operations": [
+                { "index": 0, "type": "create", "status": "success", "result": { "id": "a id", "created_at": "a created_at" } },
+                { "index": 1, "type": "create", "status": "success", "result": { "id": "a id", "created_at": "a created_at" } },
+                { "index": 2, "type": "search", "status": "success" }
+            ],
+            "summary": { "creates": 2, "reads": 0, "updates": 0, "deletes": 0, "searches": 1 }
+        }
+    });
+    assert_eq!(body, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partial_success_is_answered_as_documented() {
+    let world = World::new().await;
+    let mut request = request();
+    request["operations"][1]["data"].as_object_mut().unwrap().remove("content");
+    request["operations"][2]["query"] = json!("nothing of it");
+    let answer = world.post_with("/api/v1/batch", &[], &request).await;
+    assert_eq!(answer.status, 207);
+    let mut body = settled(answer.body);
+    assert_eq!(body["data"].as_object_mut().unwrap().remove("summary").unwrap()["creates"], 2, "as asked for");
+    let expected = json!({
+        "success": true,
+        "data": {
+            "batch_id": "a batch_id", "processed": 2, "failed": 1, "total": 3, "execution_time": "a number",
+            "operations": [
+                { "index": 0, "type": "create", "status": "success", "result": { "id": "a id", "created_at": "a created_at" } },
+                { "index": 1, "type": "create", "status": "failed", "error": { "code": "VALIDATION_ERROR", "message": "Content is required", "details": { "field": "content" } } },
+                { "index": 2, "type": "search", "status": "success", "result": { "results": [], "total": 0 } }
+            ]
+        }
+    });
+    assert_eq!(body, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_documented_errors_are_told_word_for_word() {
+    let world = World::new().await;
+    for (body, status, expected) in [
+        (
+            json!({}),
+            400,
+            json!({ "success": false, "error": { "code": "INVALID_BATCH_REQUEST", "message": "Invalid batch request", "details": { "field": "operations", "reason": "operations_array_required" } } }),
+        ),
+        (
+            json!({ "operations": vec![json!({ "type": "search", "query": "x" }); 150] }),
+            413,
+            json!({ "success": false, "error": { "code": "BATCH_TOO_LARGE", "message": "Batch size exceeds maximum limit", "details": { "max_operations": 100, "provided_operations": 150 } } }),
+        ),
+    ] {
+        let mut answer = world.post_with("/api/v1/batch", &[], &body).await;
+        assert_eq!(answer.status, status);
+        let message = answer.body.as_object_mut().unwrap().remove("message");
+        assert_eq!(message, Some(expected["error"]["message"].clone()), "for published clients");
+        assert_eq!(answer.body, expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn defaults_of_the_options_are_as_documented() {
+    let world = World::new().await;
+    let operations = json!([{ "type": "read", "id": "mem_none" }, { "type": "create", "data": { "content": "x" } }]);
+    let answer = world.post_with("/api/v1/batch", &[], &json!({ "operations": operations })).await;
+    assert_eq!(answer.body["data"]["operations"][1]["error"]["code"], "NOT_EXECUTED", "continue_on_error is false");
+    let id = answer.body["data"]["batch_id"].as_str().unwrap();
+    let told = world.get(&format!("/batches/{id}")).await;
+    assert_eq!(told.body["metadata"]["continueOnError"], false);
+    assert_eq!(told.body["atomicExecution"], false);
+}
