@@ -1,13 +1,14 @@
 //! The service in one process, over an embedded database, with time and chance under the test's control.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use batch_core::app::{App, Parts};
 use batch_core::auth::{ApiKey, ApiKeyRecord, Fetch};
 use batch_core::config::{Aws, Config, Function, Issuer, Tables};
 use batch_core::http::{Request, Response, handle};
 use batch_core::limits::Limits;
+use batch_core::metrics::Metrics;
 use batch_core::model::Model;
 use batch_core::rate::{MOST_BATCHES, MOST_OPERATIONS, OPERATIONS_PER_BATCH, Quotas, Rates};
 use batch_core::runtime::{Clock, Entropy, Timestamp};
@@ -33,6 +34,7 @@ pub struct World {
     /// Between it and the database.
     pub seam: Seam,
     key: String,
+    lines: Arc<Mutex<Vec<Value>>>,
 }
 
 /// An answer, its body parsed.
@@ -132,6 +134,15 @@ pub fn config() -> Config {
     }
 }
 
+/// Keeps the lines of metrics.
+fn kept(lines: &Arc<Mutex<Vec<Value>>>) -> Metrics {
+    let lines = lines.clone();
+    Metrics::to(move |line| {
+        let line = serde_json::from_str(line).expect("a metric is JSON");
+        lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+    })
+}
+
 impl World {
     /// With the shipped model and the real limits.
     pub async fn new() -> Self {
@@ -159,10 +170,12 @@ impl World {
     /// With other settings, keys of the issuer from `jwks`, and all chance from a seed.
     pub async fn of(config: Config, model: Model, limits: Limits, (jwks, seed): (Option<Fetch>, u64)) -> Self {
         let seam = Seam::new(batch_local::database_in_memory().expect("an empty database"));
-        let parts = Parts { http: Some(seam.client()), jwks, clock: fixed_clock(), entropy: chance(seed), limits };
+        let lines = Arc::<Mutex<Vec<Value>>>::default();
+        let (http, metrics) = (Some(seam.client()), kept(&lines));
+        let parts = Parts { http, jwks, clock: fixed_clock(), entropy: chance(seed), limits, metrics };
         let app = App::assemble(config, model, parts).expect("the app starts");
         let key = caller(&app, "t1", "alice", &[]).await;
-        let world = Self { app, seam, key };
+        let world = Self { app, seam, key, lines };
         // The key's record is cached from here on, so that the calls of a batch are the batch's own.
         world.get("/capabilities").await;
         world.seam.take_calls();
@@ -174,10 +187,11 @@ impl World {
     pub fn another(&self) -> Self {
         let seam = Seam::new(self.seam.database().clone());
         let (http, clock) = (Some(seam.client()), self.app.clock().clone());
-        let parts = Parts { http, jwks: None, clock, entropy: chance(u64::MAX / 2), limits: *self.app.limits() };
+        let (limits, metrics) = (*self.app.limits(), kept(&self.lines));
+        let parts = Parts { http, jwks: None, clock, entropy: chance(u64::MAX / 2), limits, metrics };
         let model = Model::shipped().expect("the shipped model is right");
         let app = App::assemble(config(), model, parts).expect("the app starts");
-        Self { app, seam, key: self.key.clone() }
+        Self { app, seam, key: self.key.clone(), lines: self.lines.clone() }
     }
 
     /// An API key's text for another caller.
@@ -267,10 +281,13 @@ impl World {
     }
 
     async fn deliver_from(&self, queue: &str, bodies: &[String]) -> Vec<String> {
+        // They waited for a second.
+        let sent = self.app.clock().now().0 - 1_000;
         let record = |(index, body): (usize, &String)| {
             json!({
                 "messageId": format!("m{index}"), "receiptHandle": format!("r{index}"), "body": body,
-                "attributes": { "ApproximateReceiveCount": "2" }, "messageAttributes": {},
+                "attributes": { "ApproximateReceiveCount": "2", "SentTimestamp": sent.to_string() },
+                "messageAttributes": {},
                 "eventSource": "aws:sqs", "eventSourceARN": format!("arn:aws:sqs:us-east-1:000000000000:{queue}"),
             })
         };
@@ -280,6 +297,11 @@ impl World {
         context.deadline = u64::try_from(self.app.clock().now().plus_ms(60_000).0).unwrap_or(0);
         let response = executor::handle(&self.app, lambda_runtime::LambdaEvent::new(event, context)).await;
         response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect()
+    }
+
+    /// The metrics since this was last asked, a line each.
+    pub fn take_metrics(&self) -> Vec<Value> {
+        std::mem::take(&mut self.lines.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Every item of a table, as the wire has it.

@@ -14,6 +14,7 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use crate::auth::{Authenticator, Fetch, Jwks, Settings, Verifier};
 use crate::config::{Aws, Config};
 use crate::limits::Limits;
+use crate::metrics::Metrics;
 use crate::model::Model;
 use crate::queue::Queue;
 use crate::rate::Limiter;
@@ -35,6 +36,7 @@ struct Inner {
     authenticator: Option<Authenticator>,
     cursor_key: Option<CursorKey>,
     limiter: Limiter,
+    metrics: Metrics,
 }
 
 /// What a test may put in the place of the real thing.
@@ -49,11 +51,20 @@ pub struct Parts {
     pub entropy: Entropy,
     /// What bounds a commit.
     pub limits: Limits,
+    /// Where metrics go.
+    pub metrics: Metrics,
 }
 
 impl Default for Parts {
     fn default() -> Self {
-        Self { http: None, jwks: None, clock: Clock::system(), entropy: Entropy::system(), limits: Limits::default() }
+        Self {
+            http: None,
+            jwks: None,
+            clock: Clock::system(),
+            entropy: Entropy::system(),
+            limits: Limits::default(),
+            metrics: Metrics::none(),
+        }
     }
 }
 
@@ -80,7 +91,7 @@ const JWKS_TIMEOUT: Duration = Duration::from_secs(2);
 impl App {
     /// Puts a process together; `http` replaces the client that AWS is called through.
     pub fn start(config: Config, model: Model, http: Option<SharedHttpClient>) -> Result<Self, StartError> {
-        Self::assemble(config, model, Parts { http, ..Parts::default() })
+        Self::assemble(config, model, Parts { http, metrics: Metrics::system(), ..Parts::default() })
     }
 
     /// The same, with other parts.
@@ -117,6 +128,7 @@ impl App {
             authenticator: authenticator.transpose()?,
             cursor_key: cursor_key.transpose()?,
             limiter: Limiter::new(config.rates),
+            metrics: parts.metrics,
         })))
     }
 
@@ -166,6 +178,11 @@ impl App {
     /// The quotas of callers.
     pub fn limiter(&self) -> &Limiter {
         &self.0.limiter
+    }
+
+    /// Where metrics go.
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
     }
 
     /// The secret of page cursors, in functions that take calls.

@@ -21,6 +21,7 @@ pub async fn execute(
     let store = app.store().until(until);
     let (model, limits, clock, entropy) = (app.model(), app.limits(), app.clock(), app.entropy());
     let with = Run { store: &store, model, limits, clock, entropy, until, head };
+    let before = state.as_ref().map(|state| state.rev);
     // The largest future there is: in a box, those that wait for it stay small.
     let ran = Box::pin(run(&with, state, contents)).await?;
     let summary = ran.state.as_ref().map(|state| state.summary).unwrap_or_default();
@@ -34,6 +35,7 @@ pub async fn execute(
         duration_ms = app.clock().now().since_ms(begun),
         "batch executed"
     );
+    app.metrics().ran(head, (before, ran.state.as_ref()), ran.effort);
     Ok(ran)
 }
 

@@ -16,6 +16,7 @@
 //! - [`dialect`] the wire contracts, translated at the edge to the one vocabulary inside
 //! - [`submit`], [`execute`], [`status`], [`lifecycle`], [`memories`] the use cases
 //! - [`http`] routes, headers, bodies: the only place that turns errors into HTTP
+//! - [`logging`], [`metrics`] what operators see
 //! - [`app`], [`config`], [`runtime`] how a process is put together
 
 pub mod app;
@@ -32,6 +33,7 @@ pub mod lifecycle;
 pub mod limits;
 pub mod logging;
 pub mod memories;
+pub mod metrics;
 pub mod model;
 pub mod operation;
 pub mod plan;

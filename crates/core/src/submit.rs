@@ -271,6 +271,7 @@ impl Acceptance<'_> {
         };
         let submitted = match accepted.map_err(Refusal::Unknown)? {
             Accepted::New => {
+                app.metrics().accepted(&head);
                 let contents = Contents { work: self.work, outcomes: Vec::new() };
                 carry_on(app, head, None, contents, self.preference, false).await
             }

@@ -40,6 +40,10 @@ fn deadline(app: &App, given: u64) -> Timestamp {
 async fn work(app: &App, message: &SqsMessage, deadline: Timestamp) -> Handled {
     let body = message.body.as_deref().unwrap_or_default();
     let dead = message.event_source_arn.as_deref().is_some_and(|arn| arn.ends_with(DEAD_LETTERS));
+    let attribute = |name: &str| message.attributes.get(name).and_then(|value| value.parse::<i64>().ok());
+    if let Some(sent) = attribute("SentTimestamp") {
+        app.metrics().delivered(app.clock().now(), Timestamp(sent));
+    }
     let work = async {
         if dead { execute::bury(app, body, deadline).await } else { execute::handle(app, body, deadline).await }
     };
@@ -54,7 +58,7 @@ async fn work(app: &App, message: &SqsMessage, deadline: Timestamp) -> Handled {
         return handled;
     }
     if let (Handled::Again, Some(queue), Some(receipt)) = (handled, app.queue(), &message.receipt_handle) {
-        let deliveries = message.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse().ok());
+        let deliveries = attribute("ApproximateReceiveCount").and_then(|count| count.try_into().ok());
         queue.deliver_again(receipt, deliveries.unwrap_or(1)).await;
     }
     handled

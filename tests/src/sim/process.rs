@@ -10,6 +10,7 @@ use batch_core::auth::{Fetch, FetchFailed};
 use batch_core::config::Function;
 use batch_core::http::{self, Response};
 use batch_core::limits::Limits;
+use batch_core::metrics::Metrics;
 use batch_core::model::Model;
 use batch_core::runtime::{Clock, Timestamp};
 use tokio::sync::Notify;
@@ -154,8 +155,14 @@ pub(super) struct Node {
 impl Node {
     pub fn new(number: usize, (seed, skew): (u64, i64), limits: Limits, lot: &Lot, begin: Instant) -> Self {
         let clock = Clock::from_fn(move || Timestamp(BEGIN_MS).plus_ms(since(begin) + skew));
-        let parts =
-            Parts { http: Some(lot.client(number)), jwks: Some(no_keys()), clock, entropy: rng::entropy(seed), limits };
+        let parts = Parts {
+            http: Some(lot.client(number)),
+            jwks: Some(no_keys()),
+            clock,
+            entropy: rng::entropy(seed),
+            limits,
+            metrics: Metrics::none(),
+        };
         let model = Model::from_yaml(MODEL).expect("the simulator's model is right");
         let app = App::assemble(config(), model, parts).expect("the app starts");
         Self { number, skew, app, busy: None }

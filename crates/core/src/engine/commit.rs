@@ -179,6 +179,7 @@ impl Session<'_> {
     /// spent too. True to try again.
     pub(super) async fn contended(&mut self, steps: &[Step], keys: &[Key]) -> bool {
         self.rounds += 1;
+        self.effort.conflicts += 1;
         if self.rounds <= MAX_ROUNDS {
             return true;
         }
@@ -191,6 +192,7 @@ impl Session<'_> {
         let retried = self.retried.entry(step.operation).or_default();
         if *retried < self.run.head.options.max_retries {
             *retried += 1;
+            self.effort.retries += 1;
             self.store.pause(MAX_ROUNDS).await;
             return true;
         }

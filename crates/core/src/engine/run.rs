@@ -9,6 +9,7 @@ use super::evaluate::{Job, Progress, Step, evaluate};
 use super::snapshot::{Need, Snapshot};
 use crate::batch::{Cut, Head, Segment, State, Status, pack};
 use crate::limits::{Limits, MAX_PAUSE_MS, MAX_ROUNDS};
+use crate::metrics::Effort;
 use crate::model::Model;
 use crate::operation::{Action, Failure, Outcome};
 use crate::plan::{Plan, RowKey};
@@ -43,6 +44,8 @@ pub struct Ran {
     pub plan: Plan,
     /// In execution order, of the operations that have ended.
     pub outcomes: Vec<Outcome>,
+    /// What it took.
+    pub effort: Effort,
 }
 
 impl Ran {
@@ -52,7 +55,7 @@ impl Ran {
         if let Some(cut) = state.as_ref().and_then(|state| state.cut) {
             outcomes.resize_with(head.total(), || cut.outcome());
         }
-        Self { state, plan, outcomes }
+        Self { state, plan, outcomes, effort: Effort::default() }
     }
 
     /// Whether the batch has ended.
@@ -82,6 +85,7 @@ pub async fn run(run: &Run<'_>, state: Option<State>, contents: Contents) -> Res
         decided: BTreeMap::new(),
         retried: BTreeMap::new(),
         rounds: 0,
+        effort: Effort::default(),
         most: run.limits.chunk_operations,
         at_once: false,
         over: false,
@@ -94,8 +98,8 @@ pub async fn run(run: &Run<'_>, state: Option<State>, contents: Contents) -> Res
         }
         session.step().await?;
     }
-    let (state, outcomes) = (session.state, session.outcomes);
-    Ok(Ran::new(run.head, state, plan, outcomes))
+    let (state, outcomes, effort) = (session.state, session.outcomes, session.effort);
+    Ok(Ran { effort, ..Ran::new(run.head, state, plan, outcomes) })
 }
 
 /// One run: what it knows of the batch and of the rows, and how much trouble it has had.
@@ -115,6 +119,7 @@ pub(super) struct Session<'a> {
     pub retried: BTreeMap<usize, u64>,
     /// Attempts since the cursor last moved.
     pub rounds: u32,
+    pub effort: Effort,
     /// Operations in a chunk, at most; halved by contention.
     pub most: usize,
     /// Whether all that was read was read as of one moment.

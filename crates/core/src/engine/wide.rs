@@ -50,7 +50,10 @@ impl Session<'_> {
         let mut state = self.state_after(steps, true).await?;
         state.commit(attempt);
         match self.write_state(state, steps).await? {
-            Next::Continue => self.finish(Some(redo)).await,
+            Next::Continue => {
+                self.effort.wide += 1;
+                self.finish(Some(redo)).await
+            }
             Next::Replan => Ok(()),
         }
     }

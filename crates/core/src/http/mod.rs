@@ -74,6 +74,7 @@ pub async fn handle(app: &App, function: Function, request: &Request) -> Respons
         let message = format!("there is no route {} {}", shorten(&request.method), shorten(&request.path));
         Reply::error(Code::RouteNotFound, message)
     };
+    app.metrics().answered(begun, contract, reply.status(), reply.code(), reply.found());
     let response = reply.respond(request, contract);
     tracing::info!(
         request.id = %request.request_id,

@@ -68,6 +68,19 @@ impl Reply {
         }
     }
 
+    /// The problems of an error.
+    pub(super) fn found(&self) -> &[Problem] {
+        match &self.content {
+            Content::Error { problems, .. } => problems,
+            Content::Told(_) | Content::Nothing => &[],
+        }
+    }
+
+    /// The HTTP status.
+    pub(super) fn status(&self) -> u16 {
+        self.status
+    }
+
     /// The same error under another code.
     #[must_use]
     pub(super) fn recoded(mut self, other: Code) -> Self {
