@@ -122,3 +122,36 @@ async fn defaults_of_the_options_are_as_documented() {
     assert_eq!(told.body["metadata"]["continueOnError"], false);
     assert_eq!(told.body["atomicExecution"], false);
 }
+
+#[tokio::test(start_paused = true)]
+async fn each_type_of_operation_is_taken_as_documented() {
+    let world = World::new().await;
+    let content = json!({ "content": "Memory content", "metadata": {}, "tags": ["tag1", "tag2"] });
+    let made = world.post_with("/api/v1/memory", &[], &content).await.body["id"].as_str().unwrap().to_owned();
+    let changed = json!({ "content": "Updated content", "metadata": { "updated": true } });
+    let options = json!({ "limit": 10, "filters": { "category": "important" } });
+    for (operation, fields) in [
+        (json!({ "type": "create", "data": content }), &["id", "created_at"][..]),
+        (json!({ "type": "read", "id": made }), &["id", "content", "metadata", "tags", "created_at", "updated_at"]),
+        (json!({ "type": "update", "id": made, "data": changed }), &["id", "updated_at"]),
+        (json!({ "type": "search", "query": "search terms", "options": options }), &["results", "total"]),
+        (json!({ "type": "delete", "id": made }), &["id", "deleted"]),
+    ] {
+        let answer = world.post_with("/api/v1/batch", &[], &json!({ "operations": [operation] })).await;
+        let told = &answer.body["data"]["operations"][0];
+        assert_eq!((answer.status, &told["type"]), (200, &operation["type"]), "{:#}", answer.body);
+        let names: Vec<&str> = told["result"].as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(names, fields);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_credential_of_the_example_is_an_api_key_as_bearer_and_the_content_type_is_json() {
+    let world = World::new().await;
+    let bearer = format!("Bearer {}", world.key("t1", "alice", &[]).await);
+    let body = request().to_string();
+    for (media, status) in [("application/json", 200), ("application/x-www-form-urlencoded", 415)] {
+        let headers = [("authorization", bearer.as_str()), ("content-type", media)];
+        assert_eq!(world.send("POST", "/api/v1/batch", &headers, body.as_bytes()).await.status, status);
+    }
+}
