@@ -60,6 +60,7 @@ pub(super) async fn check(soak: &Soak) -> (BTreeMap<(&'static str, String), usiz
     }
     differences.extend(ledger.reads());
     differences.extend(tables::records(soak, &ledger));
+    differences.extend(tables::postings(soak));
     differences.extend(tables::batches(soak, sent.len()));
     (batches, operations, differences)
 }

@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use batch_core::engine::Posting;
 use batch_core::json::{canonical, sha256_hex};
 use serde_json::{Map, Value};
 
@@ -61,6 +64,26 @@ pub(super) fn records(soak: &Soak, ledger: &Ledger) -> Vec<String> {
     wrong.extend(
         items.iter().filter(|(pk, _)| !expected.contains(*pk)).map(|(_, item)| format!("nobody told of {item}")),
     );
+    wrong
+}
+
+/// Where the search rows stored are not those of the memories stored.
+pub(super) fn postings(soak: &Soak) -> Vec<String> {
+    let mut stored: BTreeMap<String, String> = BTreeMap::new();
+    for item in soak.world.items("SearchTable") {
+        stored.insert(text(&item["sk"]["S"]).to_owned(), text(&item["row"]["B"]).to_owned());
+    }
+    let mut wrong = Vec::new();
+    for item in soak.world.items("RecordsTable") {
+        let Some(id) = text(&item["pk"]["S"]).strip_prefix("T#t1#memory#") else { continue };
+        let Some(fields) = item["f"]["M"].as_object() else { continue };
+        let fields: Map<String, Value> = fields.iter().map(|(name, value)| (name.clone(), plain(value))).collect();
+        let row = STANDARD.encode(Posting::of(&fields).bytes.as_slice());
+        if stored.remove(id) != Some(row) {
+            wrong.push(format!("memory {id} has no search row, or another one"));
+        }
+    }
+    wrong.extend(stored.keys().map(|id| format!("there is a search row of {id}, which is no memory")));
     wrong
 }
 
