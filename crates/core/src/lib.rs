@@ -6,6 +6,7 @@
 //! - [`batch`] what a batch is: its id, options, head, state and summary
 //! - [`operation`] one operation and its outcome; the catalogue of error codes
 //! - [`model`] the entities a deployment serves, from `model.yaml`
+//! - [`intent`] what a client wants to happen on a chain, and whether what it signed is what was built
 //! - [`plan`] from a request to an order of operations: dependencies, references, what may be touched
 //! - [`engine`] from a plan and the rows it needs to effects, results and one guarded commit
 //! - [`store`] DynamoDB: keys, items and conditions; nothing else knows attribute names
@@ -26,6 +27,7 @@ pub mod dialect;
 pub mod engine;
 pub mod execute;
 pub mod http;
+pub mod intent;
 pub mod json;
 pub mod lifecycle;
 pub mod limits;
