@@ -15,6 +15,7 @@
 //! - [`auth`] who is calling
 //! - [`dialect`] the wire contracts, translated at the edge to the one vocabulary inside
 //! - [`submit`], [`execute`], [`status`], [`lifecycle`] the use cases
+//! - [`gateway`] systems outside of this one
 //! - [`http`] routes, headers, bodies: the only place that turns errors into HTTP
 //! - [`app`], [`config`], [`runtime`] how a process is put together
 
@@ -26,6 +27,7 @@ pub mod decimal;
 pub mod dialect;
 pub mod engine;
 pub mod execute;
+pub mod gateway;
 pub mod http;
 pub mod intent;
 pub mod json;

@@ -9,6 +9,7 @@
 //! - [`sqs`] the queues
 //! - `dynamo` the tables, in an embedded database; `template` says which, from `template.yaml`
 //! - [`keys`] the issuer: tokens and API keys
+//! - [`orby`] a sandbox of Orby
 //! - `backend` tables and queues together; [`Functionless`] serves them to functions that run in another process
 
 mod backend;
@@ -17,6 +18,7 @@ mod error;
 mod functionless;
 pub mod gateway;
 pub mod keys;
+pub mod orby;
 mod pump;
 mod service;
 pub mod sqs;

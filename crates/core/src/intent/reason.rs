@@ -119,7 +119,7 @@ impl Reason {
         let text = text.to_ascii_lowercase();
         let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
         match () {
-            () if has(&["nonce", "replacement transaction", "already known"]) => Self::NonceConflict,
+            () if has(&["nonce", "replacement transaction"]) => Self::NonceConflict,
             () if has(&["slippage", "insufficient_output_amount", "too little received", "price impact"]) => {
                 Self::SlippageExceeded
             }
@@ -152,6 +152,7 @@ mod tests {
             ("ERC20: transfer amount exceeds balance", Reason::InsufficientBalance),
             ("execution reverted", Reason::Reverted),
             ("cannot estimate gas", Reason::GasEstimationFailed),
+            ("already known", Reason::Unknown),
             ("whatever", Reason::Unknown),
         ] {
             assert_eq!(Reason::of_text(text), reason, "{text}");
