@@ -11,6 +11,7 @@
 //! - [`store`] DynamoDB: keys, items and conditions; nothing else knows attribute names
 //! - [`rate`] how much a caller may send
 //! - [`queue`] the messages between the functions
+//! - [`gateway`] clients of systems outside of this one
 //! - [`auth`] who is calling
 //! - [`dialect`] the wire contracts, translated at the edge to the one vocabulary inside
 //! - [`submit`], [`execute`], [`status`], [`lifecycle`] the use cases
@@ -25,6 +26,7 @@ pub mod decimal;
 pub mod dialect;
 pub mod engine;
 pub mod execute;
+pub mod gateway;
 pub mod http;
 pub mod json;
 pub mod lifecycle;

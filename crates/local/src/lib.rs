@@ -20,6 +20,7 @@ pub mod keys;
 mod pump;
 mod service;
 pub mod sqs;
+pub mod stacks;
 mod stop;
 mod template;
 mod yaml;

@@ -1,0 +1,3 @@
+//! Systems outside of this one, each reached through a client of its own.
+
+pub mod stacks;
