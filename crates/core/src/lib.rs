@@ -13,6 +13,7 @@
 //! - [`queue`] the messages between the functions
 //! - [`gateway`] clients of systems outside of this one
 //! - [`auth`] who is calling
+//! - [`calls`] what a contract is told of changed content
 //! - [`dialect`] the wire contracts, translated at the edge to the one vocabulary inside
 //! - [`submit`], [`execute`], [`status`], [`lifecycle`] the use cases
 //! - [`http`] routes, headers, bodies: the only place that turns errors into HTTP
@@ -21,6 +22,7 @@
 pub mod app;
 pub mod auth;
 pub mod batch;
+pub mod calls;
 pub mod config;
 pub mod decimal;
 pub mod dialect;

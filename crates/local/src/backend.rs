@@ -168,6 +168,8 @@ pub async fn add_api_key_at(dynamodb_url: &str, identity: Identity) -> Result<Re
         issuer: None,
         cursor_key: None,
         rates: Rates::default(),
+        stacks: None,
+        content_concurrency: batch_core::limits::CONTENT_CONCURRENCY,
         log_level: tracing::Level::INFO,
     };
     let app = App::start(config, read_model("model.yaml", SHIPPED_MODEL)?, None);
