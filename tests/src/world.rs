@@ -276,6 +276,9 @@ impl World {
                 return delivered;
             }
             delivered += messages.len();
+            assert!(delivered < 10_000, "messages make messages for ever: {messages:?}");
+            // Between two deliveries there is time for a block.
+            self.node.mine();
             assert_eq!(self.deliver(&messages).await, Vec::<String>::new(), "a message failed");
         }
     }

@@ -218,7 +218,7 @@ async fn every_refusal_of_a_node_is_told_apart() {
     let same_nonce = scene.node.broadcast(&scene.signed(24, 300, 2)).await;
     assert_eq!(same_nonce, Broadcast::Refused(Reason::ConflictingNonceInMempool));
     assert_eq!(scene.node.broadcast(&scene.signed(24, 301, 2)).await, Broadcast::Taken, "a higher fee takes its place");
-    assert_eq!(scene.node.progress(&scene.signed(24, 300, 1).txid).await, Ok(Progress::Dropped));
+    assert_eq!(scene.node.progress(&scene.signed(24, 300, 1).txid).await, Ok(Progress::Replaced));
     assert_eq!(scene.sandbox.pool(|pool| pool.waiting()), 25);
 }
 

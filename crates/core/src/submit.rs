@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::auth::Caller;
-use crate::batch::{BatchId, CONTENT_ENTITY, Content, Dialect, Entry, Head, Lineage, Options, State, Status, Work, pack};
+use crate::batch::{BatchId, Content, Dialect, Entry, Head, Lineage, Options, State, Status, Work, pack};
 use crate::dialect::Request;
 use crate::engine::{Ran, too_large_message};
 use crate::execute::execute;
@@ -197,9 +197,6 @@ pub async fn submit_content(
     (path, idempotency_key): (&str, Option<&str>),
     content: Content,
 ) -> Result<Submitted, Refusal> {
-    if app.model().entity(CONTENT_ENTITY).is_none() {
-        return Err(Rejection::new(Code::NotSupported, "this deployment has no content").into());
-    }
     if !caller.acts_for(&content.job.creator) {
         return Err(Rejection::new(Code::Forbidden, "you do not act for this creator").into());
     }

@@ -89,7 +89,7 @@ impl Content {
 }
 
 /// The entity whose rows content jobs change.
-pub const ENTITY: &str = "content";
+const ENTITY: &str = "content";
 
 /// A contract call that is to be made once its item is changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

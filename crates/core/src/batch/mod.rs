@@ -7,7 +7,7 @@ mod options;
 mod pack;
 mod state;
 
-pub use content::{Call, Content, ENTITY as CONTENT_ENTITY, ContentJob, Intent, JobKind, NO_NODE, NO_SIGNER, NOT_SENT, ON_CHAIN_ID, Settled};
+pub use content::{Call, Content, ContentJob, Intent, JobKind, NO_NODE, NO_SIGNER, NOT_SENT, ON_CHAIN_ID, Settled};
 pub use entry::Entry;
 pub use head::{Dialect, Head, Lineage, Operations, Work};
 pub use options::Options;

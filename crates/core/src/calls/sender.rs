@@ -1,6 +1,6 @@
 //! One run of making a batch's calls.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
@@ -52,6 +52,8 @@ pub(super) struct Sender<'a> {
     /// Transactions of the signer that are in blocks, when this run last looked.
     account: Option<u64>,
     looked: Timestamp,
+    /// Whether nothing can be sent before some time has passed.
+    blocked: bool,
     /// Whether somebody else ended, paused or took over the batch.
     over: bool,
 }
@@ -79,6 +81,7 @@ impl<'a> Sender<'a> {
             fee: None,
             account: None,
             looked: Timestamp(0),
+            blocked: false,
             over: false,
         };
         for entry in entries {
@@ -150,6 +153,7 @@ impl<'a> Sender<'a> {
     async fn fill(&mut self, chain: &'a Chain, signer: &'a Signer, job: &ContentJob) -> Result<(), Fault> {
         let most = self.app.content_concurrency();
         let now = self.now();
+        self.blocked = true;
         let mut waiting = VecDeque::new();
         while let Some(mut ready) = self.ready.pop_front() {
             if ready.from > now || self.flights.len() >= most {
@@ -205,7 +209,10 @@ impl<'a> Sender<'a> {
                 }
             }
             // Another run, or another batch of the same signer, was faster.
-            Claimed::Lost => self.reload().await?,
+            Claimed::Lost => {
+                self.blocked = false;
+                self.reload().await?;
+            }
             Claimed::Late => self.over = true,
         }
         Ok(())
@@ -257,7 +264,7 @@ impl<'a> Sender<'a> {
     /// Waits for the next answer, or for what is worth another look.
     async fn wait(&mut self, chain: &'a Chain, signer: &'a Signer) -> Result<(), Fault> {
         if self.flights.is_empty() {
-            if !self.ready.is_empty() || !self.unsigned.is_empty() {
+            if self.blocked && !(self.ready.is_empty() && self.unsigned.is_empty()) {
                 tokio::time::sleep(WAIT).await;
             }
             return Ok(());
@@ -333,13 +340,13 @@ impl<'a> Sender<'a> {
         self.state = state;
         self.over = !self.state.waits_for_calls();
         // What this run has under way, or has settled, is its own; the rest is as the ledger has it.
-        let mut own: BTreeMap<Place, ()> = self.settled.iter().map(|(index, _)| (Place::Item(*index), ())).collect();
-        own.extend(self.ready.iter().map(|ready| (ready.entry.place, ())));
+        let mut own: BTreeSet<Place> = self.settled.iter().map(|(index, _)| Place::Item(*index)).collect();
+        own.extend(self.ready.iter().map(|ready| ready.entry.place));
         self.unsigned.clear();
         let in_flight = self.flights.len();
         for entry in entries {
             // While calls are under way it is not known whose a signed one is: it is looked at when they have landed.
-            if own.contains_key(&entry.place) || (entry.sent.is_some() && in_flight > 0) {
+            if own.contains(&entry.place) || (entry.sent.is_some() && in_flight > 0) {
                 continue;
             }
             self.sort(entry, true);
@@ -404,27 +411,23 @@ impl<'a> Sender<'a> {
 
     /// The batch's time is over: what was sent may still be taken, the rest never will be sent.
     async fn settle_rest(&mut self) -> Result<(), Fault> {
-        while let Some(Some((entry, _, broadcast, seen))) = futures::FutureExt::now_or_never(self.flights.next()) {
-            self.ready.push_back(Ready { entry, attempts: 1, known: true, from: Timestamp(0) });
-            let _ = (broadcast, seen);
-        }
-        let flying = std::mem::take(&mut self.flights);
-        drop(flying);
+        self.flights.clear();
+        self.unsigned.clear();
+        self.ready.clear();
+        let known: BTreeSet<usize> = self.settled.iter().map(|(index, _)| *index).collect();
         let read = self.store.batch_and_ledger(&self.keys, &self.head.id).await?;
-        let (settled, _) = (std::mem::take(&mut self.settled), ());
-        let known: BTreeMap<usize, Settled> = settled.into_iter().collect();
         for entry in read.map(|(_, _, entries)| entries).unwrap_or_default() {
             let Place::Item(index) = entry.place else { continue };
-            let settled = match (known.get(&index), &entry.sent, &entry.refused) {
-                (Some(settled), ..) => settled.clone(),
-                (None, _, Some(word)) => Settled::refused(word),
-                (None, Some(_), None) => Settled::Unknown,
-                (None, None, None) => Settled::refused(NOT_SENT),
+            if known.contains(&index) {
+                continue;
+            }
+            let settled = match (&entry.sent, &entry.refused) {
+                (_, Some(word)) => Settled::refused(word),
+                (Some(_), None) => Settled::Unknown,
+                (None, None) => Settled::refused(NOT_SENT),
             };
             self.settled.push((index, settled));
         }
-        self.unsigned.clear();
-        self.ready.clear();
         self.fold().await
     }
 }

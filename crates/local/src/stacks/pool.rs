@@ -178,6 +178,11 @@ impl Pool {
         self.unknown.push(content);
     }
 
+    /// Has so many transactions of an account in blocks.
+    pub fn set_nonce(&mut self, address: &str, nonce: u64) {
+        self.nonces.insert(address.to_owned(), nonce);
+    }
+
     /// Gives an account so much.
     pub fn set_balance(&mut self, address: &str, balance: u64) {
         self.balances.insert(address.to_owned(), balance);

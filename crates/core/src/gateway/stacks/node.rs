@@ -59,8 +59,10 @@ pub enum Progress {
     AbortByResponse,
     /// It is in a block, and would have moved what it did not promise.
     AbortByPostCondition,
-    /// It will not be in a block.
+    /// It will not be in a block: the pool has lost it.
     Dropped,
+    /// It will not be in a block: another transaction of its nonce is.
+    Replaced,
 }
 
 impl Progress {
@@ -73,6 +75,7 @@ impl Progress {
             Self::AbortByResponse => "abort_by_response",
             Self::AbortByPostCondition => "abort_by_post_condition",
             Self::Dropped => "dropped",
+            Self::Replaced => "replaced",
         }
     }
 
@@ -85,6 +88,7 @@ impl Progress {
             Self::AbortByResponse,
             Self::AbortByPostCondition,
             Self::Dropped,
+            Self::Replaced,
         ];
         all.into_iter().find(|progress| progress.as_str() == word)
     }
@@ -93,7 +97,7 @@ impl Progress {
     pub fn is_final(self) -> bool {
         match self {
             Self::Missing | Self::Pending => false,
-            Self::Success | Self::AbortByResponse | Self::AbortByPostCondition | Self::Dropped => true,
+            Self::Success | Self::AbortByResponse | Self::AbortByPostCondition | Self::Dropped | Self::Replaced => true,
         }
     }
 }
@@ -197,6 +201,7 @@ impl Node {
             (200, Some("pending")) => Ok(Progress::Pending),
             (200, Some("abort_by_response")) => Ok(Progress::AbortByResponse),
             (200, Some("abort_by_post_condition")) => Ok(Progress::AbortByPostCondition),
+            (200, Some("dropped_replace_by_fee" | "dropped_replace_across_fork")) => Ok(Progress::Replaced),
             (200, Some(word)) if word.starts_with("dropped_") || word == "problematic_skipped" => Ok(Progress::Dropped),
             (status, _) => Err(Unanswered::Status(status)),
         }
