@@ -7,12 +7,15 @@ use batch_core::app::{App, Parts};
 use batch_core::auth::{ApiKey, ApiKeyRecord, Fetch};
 use batch_core::config::{Aws, Config, Function, Issuer, Tables};
 use batch_core::http::{Request, Response, handle};
-use batch_core::limits::Limits;
+use batch_core::gateway::stacks;
+use batch_core::limits::{CONTENT_CONCURRENCY, Limits};
 use batch_core::model::Model;
 use batch_core::rate::{MOST_BATCHES, MOST_OPERATIONS, OPERATIONS_PER_BATCH, Quotas, Rates};
 use batch_core::runtime::{Clock, Entropy, Timestamp};
 use http::HeaderMap;
 use serde_json::{Value, json};
+
+use batch_local::stacks::StacksNode;
 
 use crate::seam::{Seam, dispatch};
 
@@ -32,6 +35,8 @@ pub struct World {
     pub app: App,
     /// Between it and the database.
     pub seam: Seam,
+    /// Where content is registered.
+    pub node: StacksNode,
     key: String,
 }
 
@@ -124,7 +129,33 @@ pub fn config() -> Config {
         }),
         cursor_key: Some("c".repeat(32).into()),
         rates: Rates { records: Quotas { batches: MOST_BATCHES, operations: MOST_OPERATIONS } },
+        stacks: None,
+        content_concurrency: CONTENT_CONCURRENCY,
         log_level: tracing::Level::INFO,
+    }
+}
+
+/// A creator that the settings have a key of.
+pub const CREATOR: &str = "ST1SJ3DTE5DN7X54YDH5D64R3BCB6A2AG2ZQ8YPD5";
+/// Another one.
+pub const OTHER_CREATOR: &str = "ST1PQHQKV0RJXZFY1DGX8MNSNYVE3VGZJSRTPGZGM";
+/// Where content is registered.
+pub const CONTRACT: &str = "ST2PXWK3KRYWWXRBXMV3V7RNJXTGT1Q5YCWTRY92T.content";
+/// The keys of the two creators.
+const SIGNERS: &str = r#"{
+    "ST1SJ3DTE5DN7X54YDH5D64R3BCB6A2AG2ZQ8YPD5": "7287ba251d44a4d3fd9276c88ce34c5c52a038955511cccaf77e61068649c178", "ST1PQHQKV0RJXZFY1DGX8MNSNYVE3VGZJSRTPGZGM": "753b7cc01a1a2e86221266a154af739463fce51219d97e4f856cd7200c3bd2a6"
+}"#;
+
+/// A node, and keys of [`CREATOR`] and [`OTHER_CREATOR`].
+pub fn stacks_settings() -> stacks::Settings {
+    stacks::Settings {
+        node_url: "http://127.0.0.1:1".into(),
+        extended_path: "/extended/v1".into(),
+        network: stacks::Network::Testnet,
+        contract: CONTRACT.into(),
+        signers: SIGNERS.to_owned().into(),
+        fee: 2_500,
+        most_fee: 500_000,
     }
 }
 
@@ -152,13 +183,21 @@ impl World {
         Self::of(config, Model::shipped().expect("the shipped model is right"), Limits::default(), (None, 1)).await
     }
 
+    /// With a node, and keys of [`CREATOR`] and [`OTHER_CREATOR`].
+    pub async fn chained(limits: Limits) -> Self {
+        let config = Config { stacks: Some(stacks_settings()), ..config() };
+        Self::of(config, Model::shipped().expect("the shipped model is right"), limits, (None, 1)).await
+    }
+
     /// With other settings, keys of the issuer from `jwks`, and all chance from a seed.
     pub async fn of(config: Config, model: Model, limits: Limits, (jwks, seed): (Option<Fetch>, u64)) -> Self {
         let seam = Seam::new(batch_local::database_in_memory().expect("an empty database"));
-        let parts = Parts { http: Some(seam.client()), jwks, clock: fixed_clock(), entropy: chance(seed), limits };
+        let node = StacksNode::new(CONTRACT);
+        let (http, stacks) = (Some(seam.client()), Some(node.transport()));
+        let parts = Parts { http, stacks, jwks, clock: fixed_clock(), entropy: chance(seed), limits };
         let app = App::assemble(config, model, parts).expect("the app starts");
         let key = caller(&app, "t1", "alice", &[]).await;
-        let world = Self { app, seam, key };
+        let world = Self { app, seam, node, key };
         // The key's record is cached from here on, so that the calls of a batch are the batch's own.
         world.get("/capabilities").await;
         world.seam.take_calls();
@@ -237,6 +276,9 @@ impl World {
                 return delivered;
             }
             delivered += messages.len();
+            assert!(delivered < 10_000, "messages make messages for ever: {messages:?}");
+            // Between two deliveries there is time for a block.
+            self.node.mine();
             assert_eq!(self.deliver(&messages).await, Vec::<String>::new(), "a message failed");
         }
     }

@@ -13,6 +13,7 @@ use aws_smithy_types::timeout::TimeoutConfig;
 
 use crate::auth::{Authenticator, Fetch, Jwks, Settings, Verifier};
 use crate::config::{Aws, Config};
+use crate::gateway::stacks::{Chain, Transport};
 use crate::limits::Limits;
 use crate::model::Model;
 use crate::queue::Queue;
@@ -35,12 +36,16 @@ struct Inner {
     authenticator: Option<Authenticator>,
     cursor_key: Option<CursorKey>,
     limiter: Limiter,
+    chain: Option<Chain>,
+    content_concurrency: usize,
 }
 
 /// What a test may put in the place of the real thing.
 pub struct Parts {
     /// How AWS is called; `None` for the shared client with pinned roots.
     pub http: Option<SharedHttpClient>,
+    /// How the node of the chain is called; `None` for HTTP.
+    pub stacks: Option<Transport>,
     /// How the issuer's keys are fetched; `None` for HTTPS.
     pub jwks: Option<Fetch>,
     /// The time.
@@ -53,7 +58,7 @@ pub struct Parts {
 
 impl Default for Parts {
     fn default() -> Self {
-        Self { http: None, jwks: None, clock: Clock::system(), entropy: Entropy::system(), limits: Limits::default() }
+        Self { http: None, stacks: None, jwks: None, clock: Clock::system(), entropy: Entropy::system(), limits: Limits::default() }
     }
 }
 
@@ -107,6 +112,10 @@ impl App {
             CursorKey::new(secret.expose())
                 .ok_or_else(|| StartError("setting CURSOR_KEY is shorter than 32 characters".into()))
         });
+        let chain = config.stacks.map(|settings| {
+            let chain = Chain::new(&settings, parts.stacks);
+            chain.map_err(|bad| StartError(format!("setting {} {}", bad.name, bad.reason)))
+        });
         Ok(Self(Arc::new(Inner {
             store,
             queue,
@@ -117,6 +126,8 @@ impl App {
             authenticator: authenticator.transpose()?,
             cursor_key: cursor_key.transpose()?,
             limiter: Limiter::new(config.rates),
+            chain: chain.transpose()?,
+            content_concurrency: config.content_concurrency,
         })))
     }
 
@@ -166,6 +177,16 @@ impl App {
     /// The quotas of callers.
     pub fn limiter(&self) -> &Limiter {
         &self.0.limiter
+    }
+
+    /// Where content is registered, in functions that tell its contract.
+    pub fn chain(&self) -> Option<&Chain> {
+        self.0.chain.as_ref()
+    }
+
+    /// Contract calls of one batch that are under way at the same time.
+    pub fn content_concurrency(&self) -> usize {
+        self.0.content_concurrency
     }
 
     /// The secret of page cursors, in functions that take calls.

@@ -13,6 +13,7 @@
 //! - [`rate`] how much a caller may send
 //! - [`queue`] the messages between the functions
 //! - [`auth`] who is calling
+//! - [`calls`] what a contract is told of changed content
 //! - [`dialect`] the wire contracts, translated at the edge to the one vocabulary inside
 //! - [`submit`], [`execute`], [`status`], [`lifecycle`] the use cases
 //! - [`gateway`] systems outside of this one
@@ -22,6 +23,7 @@
 pub mod app;
 pub mod auth;
 pub mod batch;
+pub mod calls;
 pub mod config;
 pub mod decimal;
 pub mod dialect;

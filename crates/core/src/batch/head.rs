@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{BatchId, Options};
+use super::{BatchId, Content, ContentJob, Options};
 use crate::auth::{Caller, Tenant};
-use crate::limits::{BACKGROUND_TIMEOUT_MS, DEFAULT_TIMEOUT_MS, REMAINS_MS, RETENTION_MS};
+use crate::limits::{BACKGROUND_TIMEOUT_MS, CONTENT_TIMEOUT_MS, DEFAULT_TIMEOUT_MS, REMAINS_MS, RETENTION_MS};
 use crate::operation::{Operation, OperationId};
 use crate::runtime::Timestamp;
 
@@ -17,16 +17,19 @@ use crate::runtime::Timestamp;
 pub enum Dialect {
     /// `POST /batch`.
     Records,
+    /// `POST /api/batches/...`.
+    Content,
 }
 
 impl Dialect {
     /// Every contract.
-    pub const ALL: [Self; 1] = [Self::Records];
+    pub const ALL: [Self; 2] = [Self::Records, Self::Content];
 
     /// The word on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Records => "records",
+            Self::Content => "content",
         }
     }
 
@@ -59,6 +62,9 @@ pub struct Work {
     /// Results of another batch's operations that these refer to, by their ids.
     #[serde(rename = "g", default, skip_serializing_if = "BTreeMap::is_empty")]
     pub given: BTreeMap<OperationId, Value>,
+    /// The items of a content job, one for each operation.
+    #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<Content>,
 }
 
 /// The batch that another one retries.
@@ -95,6 +101,8 @@ pub struct Head {
     pub created: Timestamp,
     /// Set when it retries another batch.
     pub lineage: Option<Lineage>,
+    /// What it does, for a content job.
+    pub job: Option<ContentJob>,
     /// The operations.
     pub operations: Operations,
 }
@@ -124,6 +132,7 @@ impl Head {
     /// call has 30 s, and a batch in the background an hour from its acceptance.
     pub fn deadline(&self, started: Timestamp, paused_ms: i64) -> Timestamp {
         let (from, ms) = match (self.options.timeout_ms, self.background) {
+            _ if self.job.is_some() => (self.created, CONTENT_TIMEOUT_MS),
             (Some(ms), _) => (started, i64::try_from(ms).unwrap_or(i64::MAX)),
             (None, false) => (started, DEFAULT_TIMEOUT_MS.cast_signed()),
             (None, true) => (self.created, BACKGROUND_TIMEOUT_MS),
@@ -131,8 +140,9 @@ impl Head {
         from.plus_ms(ms).plus_ms(paused_ms)
     }
 
-    /// Whether `caller` may see it: its maker, and an admin of the tenant.
+    /// Whether `caller` may see it: its maker, an admin of the tenant, and who acts for its creator.
     pub fn visible_to(&self, caller: &Caller) -> bool {
-        self.tenant() == caller.tenant() && (caller.is_admin() || self.caller.subject() == caller.subject())
+        let acts = self.job.as_ref().is_some_and(|job| caller.acts_for(&job.creator));
+        self.tenant() == caller.tenant() && (caller.is_admin() || acts || self.caller.subject() == caller.subject())
     }
 }

@@ -1,11 +1,13 @@
 //! What a batch is: accepted once as a [`Head`], moved forward as a [`State`], told as a [`Summary`].
 
+mod content;
 mod entry;
 mod head;
 mod options;
 mod pack;
 mod state;
 
+pub use content::{Call, Content, ContentJob, Intent, JobKind, NO_NODE, NO_SIGNER, NOT_SENT, ON_CHAIN_ID, Settled};
 pub use entry::Entry;
 pub use head::{Dialect, Head, Lineage, Operations, Work};
 pub use options::Options;

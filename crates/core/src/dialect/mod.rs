@@ -1,6 +1,7 @@
 //! The wire contracts, each translated at this edge to the one vocabulary inside and back.
 
 pub mod analysis;
+pub mod content;
 pub mod native;
 pub mod preview;
 pub mod records;

@@ -53,6 +53,9 @@ pub fn batch(head: &Head, state: Option<&State>) -> Value {
         "completedAt": time(state.and_then(State::completed)),
         "expiresAt": head.expires().to_string(),
     });
+    if let (Value::Object(told), Some(job)) = (&mut told, &head.job) {
+        told.insert("creator".into(), job.creator.clone().into());
+    }
     if let (Value::Object(told), Some(lineage)) = (&mut told, &head.lineage) {
         told.insert("retryOf".into(), lineage.retry_of.as_str().into());
         told.insert("attempt".into(), lineage.attempt.into());

@@ -218,7 +218,7 @@ pub(super) async fn batches(app: &App, caller: &Caller, request: &Request) -> Re
 }
 
 /// `limit` and the place in `cursor`.
-fn page(app: &App, request: &Request, scope: &str, most: usize) -> Result<(usize, Option<String>), Reply> {
+pub(super) fn page(app: &App, request: &Request, scope: &str, most: usize) -> Result<(usize, Option<String>), Reply> {
     let limit = match request.parameter("limit") {
         None => limits::DEFAULT_PAGE,
         Some(text) => match text.parse() {
@@ -236,11 +236,11 @@ fn page(app: &App, request: &Request, scope: &str, most: usize) -> Result<(usize
     Ok((limit, place))
 }
 
-fn paged(app: &App, data: &[Value], next: Option<&str>, scope: &str) -> Reply {
+pub(super) fn paged(app: &App, data: &[Value], next: Option<&str>, scope: &str) -> Reply {
     let cursor = next.and_then(|place| app.cursor_key().map(|key| key.seal(scope, place)));
     Reply::told(200, json!({ "data": data, "hasMore": cursor.is_some(), "nextCursor": cursor }))
 }
 
-fn wrong(parameter: &str, reason: &str) -> Reply {
+pub(super) fn wrong(parameter: &str, reason: &str) -> Reply {
     Reply::error(Code::InvalidParameter, format!("{parameter} {reason}")).details(json!({ "parameter": parameter }))
 }

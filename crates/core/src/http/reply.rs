@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Request;
-use crate::dialect::native;
+use crate::dialect::{content, native};
 use crate::limits::MAX_PROBLEMS;
 use crate::operation::{Code, Problem};
 use crate::rate::{Exceeded, Standing, WINDOW_MS};
@@ -95,13 +95,20 @@ impl Reply {
                 ("application/problem+json", body)
             }
             Content::Error { code, message, details, problems } => {
-                ("application/json", native::error(code, &message, details, &problems, &request.request_id))
+                let shape = if is_content(&request.path) { content::error } else { native::error };
+                ("application/json", shape(code, &message, details, &problems, &request.request_id))
             }
         };
         headers.push(("Content-Type", content_type.to_owned()));
         headers.push(("Cache-Control", "no-store".to_owned()));
         Response { status: self.status, headers, body: body.to_string() }
     }
+}
+
+/// Whether the path is of a content job, which has an error shape of its own.
+fn is_content(path: &str) -> bool {
+    let mut parts = path.split('/').filter(|part| !part.is_empty());
+    parts.next() == Some("api") && parts.next() == Some("batches")
 }
 
 impl From<Rejection> for Reply {

@@ -1,6 +1,6 @@
 //! The routes, in one table.
 
-use crate::batch::BatchId;
+use crate::batch::{BatchId, JobKind};
 use crate::config::Function;
 use crate::lifecycle::Act;
 
@@ -25,6 +25,14 @@ pub enum Route {
     Act(Act, String),
     /// Send what failed again.
     Retry(String),
+    /// Take a content job in; by which of its paths.
+    ContentJob(JobKind, &'static str),
+    /// List content jobs, of the creator in the path.
+    ContentBatches(Option<String>),
+    /// Tell of one content job.
+    ContentBatch(String),
+    /// Send what failed of a content job again.
+    ContentRetry(String),
     /// Tell the limits.
     Capabilities,
     /// Tell that the service is up.
@@ -32,7 +40,7 @@ pub enum Route {
 }
 
 /// Method, path as `openapi.yaml` writes it, and the function that answers.
-pub const ROUTES: [(&str, &str, Function); 13] = [
+pub const ROUTES: [(&str, &str, Function); 21] = [
     ("POST", "/batch", Function::Submit),
     ("POST", "/batch/plan", Function::Submit),
     ("GET", "/batches", Function::Status),
@@ -44,6 +52,14 @@ pub const ROUTES: [(&str, &str, Function); 13] = [
     ("POST", "/batches/{batchId}/pause", Function::Submit),
     ("POST", "/batches/{batchId}/resume", Function::Submit),
     ("POST", "/batches/{batchId}/retry", Function::Submit),
+    ("POST", "/api/batches/batch-update-price", Function::Submit),
+    ("POST", "/api/batches/batch-remove-content", Function::Submit),
+    ("POST", "/api/batches/batch-remove", Function::Submit),
+    ("POST", "/api/batches/batch-update-metadata", Function::Submit),
+    ("GET", "/api/batches", Function::Status),
+    ("GET", "/api/batches/creator/{creator}", Function::Status),
+    ("GET", "/api/batches/{batchId}", Function::Status),
+    ("POST", "/api/batches/{batchId}/retry", Function::Submit),
     ("GET", "/capabilities", Function::Status),
     ("GET", "/health", Function::Status),
 ];
@@ -64,10 +80,26 @@ impl Route {
             ("POST", ["batches", id, "pause"]) => Self::Act(Act::Pause, (*id).to_owned()),
             ("POST", ["batches", id, "resume"]) => Self::Act(Act::Resume, (*id).to_owned()),
             ("POST", ["batches", id, "retry"]) => Self::Retry((*id).to_owned()),
+            ("POST", ["api", "batches", word]) => return Self::content_job(word),
+            ("GET", ["api", "batches"]) => Self::ContentBatches(None),
+            ("GET", ["api", "batches", "creator", creator]) => Self::ContentBatches(Some((*creator).to_owned())),
+            ("GET", ["api", "batches", id]) => Self::ContentBatch((*id).to_owned()),
+            ("POST", ["api", "batches", id, "retry"]) => Self::ContentRetry((*id).to_owned()),
             ("GET", ["capabilities"]) => Self::Capabilities,
             ("GET", ["health"]) => Self::Health,
             _ => return None,
         })
+    }
+
+    fn content_job(word: &str) -> Option<Self> {
+        let paths = [
+            (JobKind::UpdatePrice, "/api/batches/batch-update-price"),
+            (JobKind::RemoveContent, "/api/batches/batch-remove-content"),
+            (JobKind::RemoveContent, "/api/batches/batch-remove"),
+            (JobKind::UpdateMetadata, "/api/batches/batch-update-metadata"),
+        ];
+        let found = paths.into_iter().find(|(_, path)| path.strip_prefix("/api/batches/") == Some(word));
+        found.map(|(kind, path)| Self::ContentJob(kind, path))
     }
 
     /// As the table has it: method and path, with nothing of the request's own.
@@ -84,6 +116,11 @@ impl Route {
             Self::Act(Act::Pause, _) => ("POST", "/batches/{batchId}/pause"),
             Self::Act(Act::Resume, _) => ("POST", "/batches/{batchId}/resume"),
             Self::Retry(_) => ("POST", "/batches/{batchId}/retry"),
+            Self::ContentJob(_, path) => ("POST", path),
+            Self::ContentBatches(None) => ("GET", "/api/batches"),
+            Self::ContentBatches(Some(_)) => ("GET", "/api/batches/creator/{creator}"),
+            Self::ContentBatch(_) => ("GET", "/api/batches/{batchId}"),
+            Self::ContentRetry(_) => ("POST", "/api/batches/{batchId}/retry"),
             Self::Capabilities => ("GET", "/capabilities"),
             Self::Health => ("GET", "/health"),
         }
@@ -92,12 +129,19 @@ impl Route {
     /// The function that answers it.
     pub fn function(&self) -> Function {
         match self {
-            Self::Submit | Self::Plan | Self::Act(..) | Self::Retry(_) => Function::Submit,
+            Self::Submit
+            | Self::Plan
+            | Self::Act(..)
+            | Self::Retry(_)
+            | Self::ContentJob(..)
+            | Self::ContentRetry(_) => Function::Submit,
             Self::Batches
             | Self::Batch(_)
             | Self::Results(_)
             | Self::FailureAnalysis(_)
             | Self::Audit(_)
+            | Self::ContentBatches(_)
+            | Self::ContentBatch(_)
             | Self::Capabilities
             | Self::Health => Function::Status,
         }
@@ -107,6 +151,11 @@ impl Route {
 /// Where a batch is told of, under the stage.
 pub(super) fn location(base_path: &str, id: &BatchId) -> String {
     format!("{base_path}/batches/{id}")
+}
+
+/// Where a content job is told of, under the stage.
+pub(super) fn content_location(base_path: &str, id: &BatchId) -> String {
+    format!("{base_path}/api/batches/{id}")
 }
 
 #[cfg(test)]

@@ -78,7 +78,7 @@ pub(super) async fn retry(app: &App, caller: &Caller, id: &str, request: &Reques
         Ok(key) => key,
         Err(reply) => return reply,
     };
-    match lifecycle::retry(app, caller, &id, (&request.path, idempotency_key)).await {
+    match lifecycle::retry(app, caller, &id, (&request.path, idempotency_key), false).await {
         Ok(Some(retried)) => {
             let body = json!({
                 "newBatchId": retried.told.head.id.as_str(),
@@ -94,11 +94,11 @@ pub(super) async fn retry(app: &App, caller: &Caller, id: &str, request: &Reques
     }
 }
 
-fn missing() -> Reply {
+pub(super) fn missing() -> Reply {
     Reply::error(Code::NotFound, "there is no such batch")
 }
 
-fn idempotency_key(request: &Request) -> Result<Option<&str>, Reply> {
+pub(super) fn idempotency_key(request: &Request) -> Result<Option<&str>, Reply> {
     let Some(value) = request.headers.get("idempotency-key") else { return Ok(None) };
     let key = value.to_str().ok().map(str::trim).filter(|key| (1..=MAX_IDEMPOTENCY_KEY).contains(&key.len()));
     key.map(Some).ok_or_else(|| {

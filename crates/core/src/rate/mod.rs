@@ -34,7 +34,7 @@ pub struct Quotas {
 /// The quotas of a deployment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rates {
-    /// Of the records contract.
+    /// Of each contract: a caller has so much of every one.
     pub records: Quotas,
 }
 
@@ -42,7 +42,7 @@ impl Rates {
     /// The quotas of a contract.
     pub fn of(self, dialect: Dialect) -> Quotas {
         match dialect {
-            Dialect::Records => self.records,
+            Dialect::Records | Dialect::Content => self.records,
         }
     }
 }

@@ -46,7 +46,7 @@ impl Place {
 }
 
 /// What a transaction of ours came to whose items are a few.
-enum Transacted {
+pub(super) enum Transacted {
     Done,
     /// A condition does not hold; the reasons in the order of the items.
     Refused(Vec<CancellationReason>),
@@ -149,7 +149,7 @@ impl Store {
         item("write log", put.build())
     }
 
-    async fn transact_few(
+    pub(super) async fn transact_few(
         &self,
         what: &'static str,
         (token, items): (String, Vec<TransactWriteItem>),
