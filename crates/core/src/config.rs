@@ -5,7 +5,7 @@ use std::fmt;
 use tracing::Level;
 
 use crate::auth::Redacted;
-use crate::gateway::stacks;
+use crate::gateway::{orby, stacks};
 use crate::limits::{CONTENT_CONCURRENCY, MOST_CONTENT_CONCURRENCY};
 use crate::rate::{MOST_BATCHES, MOST_OPERATIONS, OPERATIONS_PER_BATCH, Quotas, Rates};
 
@@ -89,6 +89,8 @@ pub struct Config {
     pub rates: Rates,
     /// Where content is registered, in functions that tell its contract; `None` where there is no such place.
     pub stacks: Option<stacks::Settings>,
+    /// How intents are built and sent; `None` where they are not.
+    pub orby: Option<orby::Settings>,
     /// Contract calls of one batch that are under way at the same time.
     pub content_concurrency: usize,
     /// The least level logged.
@@ -130,7 +132,14 @@ impl Function {
     /// The settings it can do without.
     pub fn optional_settings(self) -> &'static [&'static str] {
         match self {
-            Self::Submit | Self::Status => &["BATCHES_PER_MINUTE", "OPERATIONS_PER_MINUTE", "LOG_LEVEL"],
+            Self::Submit | Self::Status => &[
+                "BATCHES_PER_MINUTE",
+                "OPERATIONS_PER_MINUTE",
+                "ORBY_URL",
+                "ORBY_API_KEY",
+                "ORBY_STATUS_METHOD",
+                "LOG_LEVEL",
+            ],
             Self::Executor => &[
                 "STACKS_NODE_URL",
                 "STACKS_EXTENDED_PATH",
@@ -140,6 +149,9 @@ impl Function {
                 "STACKS_FEE",
                 "STACKS_MAX_FEE",
                 "CONTENT_CONCURRENCY",
+                "ORBY_URL",
+                "ORBY_API_KEY",
+                "ORBY_STATUS_METHOD",
                 "LOG_LEVEL",
             ],
         }
@@ -182,6 +194,15 @@ fn stacks(env: Env<'_>) -> Result<Option<stacks::Settings>, SettingError> {
         fee: u64::from(fee),
         most_fee: u64::from(most_fee),
     }))
+}
+
+/// Orby: none without a URL, and then the others mean nothing.
+fn orby(env: Env<'_>) -> Result<Option<orby::Settings>, SettingError> {
+    let optional = |name: &str| env(name).filter(|value| !value.is_empty());
+    let Some(url) = optional("ORBY_URL") else { return Ok(None) };
+    let key = optional("ORBY_API_KEY");
+    let key = key.ok_or(SettingError { name: "ORBY_API_KEY", reason: "is not set, but ORBY_URL is" })?;
+    Ok(Some(orby::Settings { url, key: Redacted::new(key), status_method: optional("ORBY_STATUS_METHOD") }))
 }
 
 /// What is offered where the node has no estimate, millionths of an STX: ten times the least for such a call.
@@ -241,6 +262,7 @@ impl Config {
             cursor_key: optional("CURSOR_KEY").filter(|_| needs("CURSOR_KEY")).map(Redacted::new),
             rates: if function == Function::Executor { Rates::default() } else { rates(env)? },
             stacks: if function == Function::Executor { stacks(env)? } else { None },
+            orby: orby(env)?,
             content_concurrency: if function == Function::Executor { concurrency(env)? } else { CONTENT_CONCURRENCY },
             log_level: log_level(env)?,
         })

@@ -4,6 +4,7 @@ use crate::app::App;
 use crate::batch::{Head, State, Status};
 use crate::calls;
 use crate::engine::{Ran, Run, run};
+use crate::intents;
 use crate::lifecycle::give_up;
 use crate::limits::{EXECUTOR_BUDGET_MS, FIRST_WATCH_MS, MOST_WATCH_MS, SWEPT_MINUTES};
 use crate::queue::{Message, VERSION};
@@ -103,6 +104,12 @@ async fn resume(app: &App, message: &Message, deadline: Timestamp) -> Result<Han
         tracing::warn!(batch.id = %message.batch_id, "no such batch; the message is dropped");
         return Ok(Handled::Done);
     };
+    if head.profile.is_some() {
+        let Some(delay_s) = Box::pin(intents::resume(app, message, until)).await? else { return Ok(Handled::Done) };
+        let Some(queue) = app.queue() else { return Ok(Handled::Again) };
+        queue.send(message, delay_s, deadline).await?;
+        return Ok(Handled::Done);
+    }
     // A wide commit that was stopped by the batch's end may have left locks.
     if let Some(state) = state.as_ref().filter(|state| state.status.is_terminal() && state.stale.is_empty()) {
         return follow(app, message, (&head, state, entries), (until, deadline)).await;

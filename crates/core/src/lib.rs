@@ -15,7 +15,7 @@
 //! - [`auth`] who is calling
 //! - [`calls`] what a contract is told of changed content
 //! - [`dialect`] the wire contracts, translated at the edge to the one vocabulary inside
-//! - [`submit`], [`execute`], [`status`], [`lifecycle`] the use cases
+//! - [`submit`], [`execute`], [`status`], [`lifecycle`] the use cases, and [`intents`], those of blockchain intents
 //! - [`gateway`] systems outside of this one
 //! - [`http`] routes, headers, bodies: the only place that turns errors into HTTP
 //! - [`app`], [`config`], [`runtime`] how a process is put together
@@ -32,6 +32,7 @@ pub mod execute;
 pub mod gateway;
 pub mod http;
 pub mod intent;
+pub mod intents;
 pub mod json;
 pub mod lifecycle;
 pub mod limits;

@@ -48,6 +48,10 @@ pub async fn act(app: &App, caller: &Caller, id: &BatchId, act: Act) -> Result<O
     loop {
         let found = status::batch(app, caller, id).await.map_err(Refusal::NotStarted)?;
         let Some((head, before)) = found else { return Ok(None) };
+        if head.profile.is_some() && (act != Act::Cancel || before.as_ref().is_some_and(|s| !s.status.is_terminal())) {
+            let message = "a batch of intents can be cancelled until it is executed, and not paused";
+            return Err(Rejection::new(Code::NotSupported, message).into());
+        }
         let now = app.clock().now().max(head.created);
         let state = before.clone().unwrap_or_else(|| State::begun(&head, now));
         let mut next = state.next(app.entropy().hex32(), now);
@@ -110,7 +114,8 @@ pub async fn give_up(app: &App, keys: &TenantKey, id: &BatchId) -> Result<bool, 
         let Some((head, before)) = store.batch(keys, id).await? else { return Ok(true) };
         let now = app.clock().now();
         let state = before.clone().unwrap_or_else(|| State::begun(&head, now));
-        if state.status.is_terminal() || state.status == Status::Committed {
+        // What was signed and sent cannot be given up: what becomes of it is told by its chain.
+        if state.status.is_terminal() || state.status == Status::Committed || head.profile.is_some() {
             return Ok(state.status.is_terminal());
         }
         let mut next = state.next(app.entropy().hex32(), now);
@@ -151,6 +156,10 @@ pub async fn retry(
 ) -> Result<Option<Retried>, Refusal> {
     let found = status::batch_and_calls(app, caller, id).await.map_err(Refusal::NotStarted)?;
     let Some((head, state, calls)) = found else { return Ok(None) };
+    if head.profile.is_some() {
+        let message = "intents are built and signed anew: POST /api/v1/batch/{batchId}/retry";
+        return Err(Rejection::new(Code::NotSupported, message).into());
+    }
     if head.job.as_ref().is_some_and(|job| !caller.acts_for(&job.creator)) {
         return Err(Rejection::new(Code::Forbidden, "you do not act for the creator of this batch").into());
     }
@@ -189,7 +198,7 @@ pub async fn retry(
         path,
         idempotency_key,
         preference: &preference,
-        work: Work { operations: plan.into_operations(), given, content },
+        work: Work { operations: plan.into_operations(), given, content, ..Work::default() },
         order,
         options: head.options.clone(),
         reference: head.reference.clone(),

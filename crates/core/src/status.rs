@@ -122,7 +122,7 @@ pub async fn batches(
         (None, None) => Listing::Subject(caller.subject().to_owned()),
     };
     let keep = |head: &Head, state: Option<&State>| {
-        let status = state.map_or(Status::Pending, |state| state.status.told());
+        let status = head.status(state).told();
         head.visible_to(caller)
             && filter.status.is_none_or(|wanted| wanted == status)
             && filter.dialect.is_none_or(|wanted| wanted == head.dialect)

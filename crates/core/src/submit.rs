@@ -266,6 +266,7 @@ impl Acceptance<'_> {
             background: self.preference.background,
             created: now,
             job: self.work.content.as_ref().map(|content| content.job.clone()),
+            profile: None,
             lineage: self.retries.map(|(of, attempt)| Lineage { retry_of: of.id.clone(), attempt }),
             operations: stored,
         };

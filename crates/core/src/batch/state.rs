@@ -14,6 +14,9 @@ use crate::runtime::Timestamp;
 pub enum Status {
     /// Accepted, nothing committed yet.
     Pending,
+    /// Built, and not signed yet. Told where there is no state; never stored.
+    #[serde(rename = "awaiting_signatures")]
+    AwaitingSignatures,
     /// Some operations have ended, or none yet.
     Running,
     /// A wide commit locks what it touches; until its commit point it can be stopped like any other work.
@@ -37,8 +40,9 @@ pub enum Status {
 
 impl Status {
     /// Every status.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Pending,
+        Self::AwaitingSignatures,
         Self::Running,
         Self::Preparing,
         Self::Committed,
@@ -54,7 +58,9 @@ impl Status {
     pub fn is_terminal(self) -> bool {
         match self {
             Self::Completed | Self::Partial | Self::Failed | Self::Cancelled | Self::TimedOut => true,
-            Self::Pending | Self::Running | Self::Preparing | Self::Committed | Self::Paused => false,
+            Self::Pending | Self::AwaitingSignatures | Self::Running | Self::Preparing | Self::Committed | Self::Paused => {
+                false
+            },
         }
     }
 
@@ -71,6 +77,7 @@ impl Status {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
+            Self::AwaitingSignatures => "awaiting_signatures",
             Self::Running => "running",
             Self::Preparing => "preparing",
             Self::Committed => "committed",

@@ -2,6 +2,7 @@
 
 pub mod analysis;
 pub mod content;
+pub mod intents;
 pub mod native;
 pub mod preview;
 pub mod records;

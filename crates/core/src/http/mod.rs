@@ -2,6 +2,7 @@
 
 mod body;
 mod content;
+mod intents;
 mod prefer;
 mod reads;
 mod reply;
@@ -113,6 +114,11 @@ async fn dispatch(app: &App, route: Route, request: &Request) -> Reply {
         Route::ContentBatches(creator) => content::batches(app, &caller, creator, request).await,
         Route::ContentBatch(id) => content::batch(app, &caller, &id, request).await,
         Route::ContentRetry(id) => content::retry(app, &caller, &id, request).await,
+        Route::IntentCreate(profile) => intents::create(app, &caller, &profile, request).await,
+        Route::IntentExecute(id) => intents::execute(app, &caller, &id, request).await,
+        Route::IntentStatus(id) => intents::status(app, &caller, &id, request).await,
+        Route::IntentRetry(id) => intents::retry(app, &caller, &id, request).await,
+        Route::IntentAnalysis(id) => intents::failure_analysis(app, &caller, &id, request).await,
         Route::Capabilities => reads::capabilities(app),
         Route::Health => reads::health(),
     }

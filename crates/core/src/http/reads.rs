@@ -111,7 +111,7 @@ pub(super) async fn batch(app: &App, caller: &Caller, id: &str, request: &Reques
 /// A batch as it stands.
 pub(super) fn told(head: &Head, state: Option<&State>) -> Reply {
     let summary = state.map_or_else(|| Summary::pending(head.total()), |state| state.summary);
-    let status = state.map_or(Status::Pending, |state| state.status);
+    let status = head.status(state);
     let reply = Reply::told(200, native::batch(head, state))
         .header("Batch-Id", head.id.as_str())
         .header("Batch-Status", native::outcome(status, &summary));
@@ -123,6 +123,9 @@ pub(super) async fn failure_analysis(app: &App, caller: &Caller, id: &str, reque
         Ok(seen) => seen,
         Err(reply) => return reply,
     };
+    if head.profile.is_some() {
+        return super::intents::failure_analysis(app, caller, id, request).await;
+    }
     match status::results(app, &head, state.as_ref()).await {
         Ok(results) => Reply::told(200, analysis(&head, state.as_ref(), &results.plan, &results.outcomes)),
         Err(fault) => Reply::fault(&fault, &request.request_id),

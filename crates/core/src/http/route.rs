@@ -33,6 +33,16 @@ pub enum Route {
     ContentBatch(String),
     /// Send what failed of a content job again.
     ContentRetry(String),
+    /// Build intents for the profile in the path.
+    IntentCreate(String),
+    /// Execute a batch of intents.
+    IntentExecute(String),
+    /// Tell how far a batch of intents is.
+    IntentStatus(String),
+    /// Build what failed of a batch of intents again.
+    IntentRetry(String),
+    /// Tell why a batch of intents failed.
+    IntentAnalysis(String),
     /// Tell the limits.
     Capabilities,
     /// Tell that the service is up.
@@ -40,7 +50,7 @@ pub enum Route {
 }
 
 /// Method, path as `openapi.yaml` writes it, and the function that answers.
-pub const ROUTES: [(&str, &str, Function); 21] = [
+pub const ROUTES: [(&str, &str, Function); 26] = [
     ("POST", "/batch", Function::Submit),
     ("POST", "/batch/plan", Function::Submit),
     ("GET", "/batches", Function::Status),
@@ -60,6 +70,11 @@ pub const ROUTES: [(&str, &str, Function); 21] = [
     ("GET", "/api/batches/creator/{creator}", Function::Status),
     ("GET", "/api/batches/{batchId}", Function::Status),
     ("POST", "/api/batches/{batchId}/retry", Function::Submit),
+    ("POST", "/api/v1/profiles/{profileId}/batch-intent", Function::Submit),
+    ("POST", "/api/v1/batch/{batchId}/execute", Function::Submit),
+    ("GET", "/api/v1/batch/{batchId}/status", Function::Status),
+    ("POST", "/api/v1/batch/{batchId}/retry", Function::Submit),
+    ("GET", "/api/v1/batch/{batchId}/failure-analysis", Function::Status),
     ("GET", "/capabilities", Function::Status),
     ("GET", "/health", Function::Status),
 ];
@@ -85,6 +100,11 @@ impl Route {
             ("GET", ["api", "batches", "creator", creator]) => Self::ContentBatches(Some((*creator).to_owned())),
             ("GET", ["api", "batches", id]) => Self::ContentBatch((*id).to_owned()),
             ("POST", ["api", "batches", id, "retry"]) => Self::ContentRetry((*id).to_owned()),
+            ("POST", ["api", "v1", "profiles", id, "batch-intent"]) => Self::IntentCreate((*id).to_owned()),
+            ("POST", ["api", "v1", "batch", id, "execute"]) => Self::IntentExecute((*id).to_owned()),
+            ("GET", ["api", "v1", "batch", id, "status"]) => Self::IntentStatus((*id).to_owned()),
+            ("POST", ["api", "v1", "batch", id, "retry"]) => Self::IntentRetry((*id).to_owned()),
+            ("GET", ["api", "v1", "batch", id, "failure-analysis"]) => Self::IntentAnalysis((*id).to_owned()),
             ("GET", ["capabilities"]) => Self::Capabilities,
             ("GET", ["health"]) => Self::Health,
             _ => return None,
@@ -121,6 +141,11 @@ impl Route {
             Self::ContentBatches(Some(_)) => ("GET", "/api/batches/creator/{creator}"),
             Self::ContentBatch(_) => ("GET", "/api/batches/{batchId}"),
             Self::ContentRetry(_) => ("POST", "/api/batches/{batchId}/retry"),
+            Self::IntentCreate(_) => ("POST", "/api/v1/profiles/{profileId}/batch-intent"),
+            Self::IntentExecute(_) => ("POST", "/api/v1/batch/{batchId}/execute"),
+            Self::IntentStatus(_) => ("GET", "/api/v1/batch/{batchId}/status"),
+            Self::IntentRetry(_) => ("POST", "/api/v1/batch/{batchId}/retry"),
+            Self::IntentAnalysis(_) => ("GET", "/api/v1/batch/{batchId}/failure-analysis"),
             Self::Capabilities => ("GET", "/capabilities"),
             Self::Health => ("GET", "/health"),
         }
@@ -134,7 +159,10 @@ impl Route {
             | Self::Act(..)
             | Self::Retry(_)
             | Self::ContentJob(..)
-            | Self::ContentRetry(_) => Function::Submit,
+            | Self::ContentRetry(_)
+            | Self::IntentCreate(_)
+            | Self::IntentExecute(_)
+            | Self::IntentRetry(_) => Function::Submit,
             Self::Batches
             | Self::Batch(_)
             | Self::Results(_)
@@ -142,6 +170,8 @@ impl Route {
             | Self::Audit(_)
             | Self::ContentBatches(_)
             | Self::ContentBatch(_)
+            | Self::IntentStatus(_)
+            | Self::IntentAnalysis(_)
             | Self::Capabilities
             | Self::Health => Function::Status,
         }

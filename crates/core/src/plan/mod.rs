@@ -50,7 +50,7 @@ impl Plan {
 
     /// The plan of accepted work, with the order it was accepted with, so that another version of this code agrees on what a cursor means.
     pub fn ordered(work: Work, order: Vec<usize>) -> Self {
-        let Work { operations, given, content } = work;
+        let Work { operations, given, content, intents: _ } = work;
         let by_id: HashMap<String, usize> =
             operations.iter().enumerate().map(|(index, operation)| (operation.id.to_string(), index)).collect();
         let mut referenced = vec![false; operations.len()];

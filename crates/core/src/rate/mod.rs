@@ -42,6 +42,8 @@ impl Rates {
     /// The quotas of a contract.
     pub fn of(self, dialect: Dialect) -> Quotas {
         match dialect {
+            // The contract's own number.
+            Dialect::Intents => Quotas { batches: 5, operations: 500 },
             Dialect::Records | Dialect::Content => self.records,
         }
     }

@@ -357,6 +357,10 @@ fn head_item(keys: &TenantKey, head: &Head) -> Result<Item, Fault> {
         item.insert("job".to_owned(), json_text(job)?);
         item.insert("g_party".to_owned(), s(keys.batches_for("C", &job.creator)));
     }
+    if let Some(profile) = &head.profile {
+        item.insert("profile".to_owned(), json_text(profile)?);
+        item.insert("g_party".to_owned(), s(keys.batches_for("F", &profile.id)));
+    }
     if let Some(lineage) = &head.lineage {
         item.insert("retry_of".to_owned(), s(lineage.retry_of.as_str()));
         item.insert("attempt".to_owned(), n(lineage.attempt));
@@ -393,6 +397,7 @@ fn head_of(keys: &TenantKey, item: &Item) -> Result<Head, Fault> {
         created: Timestamp(item.int("created")?),
         lineage: lineage_of(&item)?,
         job: item.maybe_text("job").map(|_| item.json("job")).transpose()?,
+        profile: item.maybe_text("profile").map(|_| item.json("profile")).transpose()?,
         operations,
     })
 }

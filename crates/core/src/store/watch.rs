@@ -136,6 +136,10 @@ fn standing(head: &Head, state: Option<&State>) -> Standing {
         Some(state) if state.status == Status::Paused && state.stale.is_empty() => {
             Standing::Open { paused_until: Some(state.updated.plus_ms(MAX_PAUSE_MS)) }
         }
+        // Signatures are waited for as long as a pause lasts.
+        None if head.profile.is_some() => {
+            Standing::Open { paused_until: Some(head.created.plus_ms(MAX_PAUSE_MS)) }
+        }
         _ => Standing::Open { paused_until: None },
     }
 }

@@ -154,6 +154,9 @@ impl Books {
             if !built(&|built| same(&tx, built)) {
                 return Err("invalid signature: this was not built".into());
             }
+            if self.operations.values().any(|known| known.hash == tx.hash) {
+                return Err("already known".into());
+            }
             if tx.nonce < u128::from(*nonce) {
                 return Err("nonce too low".into());
             }

@@ -16,7 +16,7 @@ use crate::runtime::Timestamp;
 pub fn word(state: Option<&State>) -> &'static str {
     let Some(state) = state else { return "pending" };
     match (state.status, state.cut) {
-        (Status::Pending, _) => "pending",
+        (Status::Pending | Status::AwaitingSignatures, _) => "pending",
         (Status::Running | Status::Preparing | Status::Committed | Status::Paused, _) => "processing",
         (_, Some(Cut::Cancelled | Cut::Deadline | Cut::Poison)) => "failed",
         (Status::Completed | Status::Partial | Status::Failed, None) => "completed",
