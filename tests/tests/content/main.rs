@@ -3,5 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what a test cannot do without may stop it")]
 
 mod calls;
+mod chain;
+mod crashes;
 mod golden;
 mod scene;

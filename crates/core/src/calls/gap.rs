@@ -25,7 +25,8 @@ pub(super) async fn close(sender: &mut Sender<'_>, chain: &Chain, signer: &Signe
         nonces.take();
         let payload = Payload::Pay { contract: chain.contract().clone(), amount: LEAST };
         let fee = chain.fee(&payload, None);
-        let signed = signer.sign(nonce, fee, payload).map_err(|_| Fault::new("sign payment", "the key does not sign"))?;
+        let signed =
+            signer.sign(nonce, fee, payload).map_err(|_| Fault::new("sign payment", "the key does not sign"))?;
         let sent = Sent { signer: address.clone(), nonce, signed: signed.clone() };
         let place = LedgerPlace::Nonce(nonce);
         let entry = Entry { place, intent: None, sent: Some(sent), refused: None, progress: None };

@@ -173,7 +173,12 @@ impl<'a> Sender<'a> {
     }
 
     /// Signs and stores up to `slots` calls in one write, and sends them.
-    async fn claim(&mut self, chain: &'a Chain, (signer, job): (&Signer, &ContentJob), slots: usize) -> Result<(), Fault> {
+    async fn claim(
+        &mut self,
+        chain: &'a Chain,
+        (signer, job): (&Signer, &ContentJob),
+        slots: usize,
+    ) -> Result<(), Fault> {
         let address = signer.address().to_string();
         let network = chain.network().as_str();
         if !self.look_at(chain, signer).await {
@@ -386,7 +391,8 @@ impl<'a> Sender<'a> {
             }
         }
         self.folded = self.now();
-        if self.flights.is_empty() && self.ready.is_empty() && self.unsigned.is_empty() && self.state.waits_for_calls() {
+        if self.flights.is_empty() && self.ready.is_empty() && self.unsigned.is_empty() && self.state.waits_for_calls()
+        {
             // Somebody else had calls under way that are not settled: they are looked at anew.
             self.reload().await?;
         }
