@@ -4,6 +4,8 @@
 
 mod calls;
 mod chain;
+mod costs;
 mod crashes;
 mod golden;
+mod refusals;
 mod scene;

@@ -198,9 +198,9 @@ impl<'a> Sender<'a> {
             let payload = chain.call(&intent.function, intent.arguments.clone());
             let fee = self.fee(chain, &payload).await;
             let nonce = nonces.take();
-            let signed = signer.sign(nonce, fee, payload);
-            let signed = signed.map_err(|_| Fault::new("sign call", "the key does not sign"))?;
-            entry.sent = Some(Sent { signer: address.clone(), nonce, signed });
+            let transaction =
+                signer.sign(nonce, fee, payload).map_err(|_| Fault::new("sign call", "the key does not sign"))?;
+            entry.sent = Some(Sent { signer: address.clone(), nonce, signed: transaction });
             claimed.push(entry);
         }
         if claimed.is_empty() {

@@ -8,7 +8,7 @@ use batch_core::limits::Limits;
 use batch_core::rate::MOST_BATCHES;
 use batch_core::runtime::{Clock, Entropy};
 use batch_local::keys::Keys;
-use batch_local::{BLOCK, Error, Functionless, SANDBOX_CREATOR, SHIPPED_MODEL, Service, Settings, Storage, read_model};
+use batch_local::{BLOCK, Error, Functionless, SHIPPED_MODEL, Service, Settings, Storage, read_model};
 use tokio::signal;
 
 use super::Outcome;
