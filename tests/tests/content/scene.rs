@@ -104,7 +104,9 @@ impl Scene {
                 node.mine();
             }
         };
-        tokio::task::spawn(mining).abort_handle()
+        #[expect(clippy::disallowed_methods, reason = "a chain goes on whoever waits for what")]
+        let mining = tokio::task::spawn(mining);
+        mining.abort_handle()
     }
 
     /// Nonces of all that the node ever took, in order.
