@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use batch_core::app::{App, Parts};
 use batch_core::auth::{ApiKey, ApiKeyRecord, Fetch};
 use batch_core::config::{Aws, Config, Function, Issuer, Tables};
+use batch_core::gateway::{orby, stacks};
 use batch_core::http::{Request, Response, handle};
-use batch_core::gateway::stacks;
 use batch_core::limits::{CONTENT_CONCURRENCY, Limits};
 use batch_core::model::Model;
 use batch_core::rate::{MOST_BATCHES, MOST_OPERATIONS, OPERATIONS_PER_BATCH, Quotas, Rates};
@@ -15,6 +15,7 @@ use batch_core::runtime::{Clock, Entropy, Timestamp};
 use http::HeaderMap;
 use serde_json::{Value, json};
 
+use batch_local::orby::OrbySandbox;
 use batch_local::stacks::StacksNode;
 
 use crate::seam::{Seam, dispatch};
@@ -37,6 +38,8 @@ pub struct World {
     pub seam: Seam,
     /// Where content is registered.
     pub node: StacksNode,
+    /// The sandbox of Orby.
+    pub orby: OrbySandbox,
     key: String,
 }
 
@@ -130,6 +133,7 @@ pub fn config() -> Config {
         cursor_key: Some("c".repeat(32).into()),
         rates: Rates { records: Quotas { batches: MOST_BATCHES, operations: MOST_OPERATIONS } },
         stacks: None,
+        orby: Some(orby_settings()),
         content_concurrency: CONTENT_CONCURRENCY,
         log_level: tracing::Level::INFO,
     }
@@ -157,6 +161,15 @@ pub fn stacks_settings() -> stacks::Settings {
         fee: 2_500,
         most_fee: 500_000,
     }
+}
+
+/// The sandbox of Orby, reached without a socket.
+const ORBY_URL: &str = "https://orby.invalid";
+/// Its key, which is in no log.
+pub const ORBY_KEY: &str = "c0ffee-the-key-of-orby";
+
+fn orby_settings() -> orby::Settings {
+    orby::Settings { url: ORBY_URL.into(), key: ORBY_KEY.to_owned().into(), status_method: None }
 }
 
 impl World {
@@ -193,11 +206,13 @@ impl World {
     pub async fn of(config: Config, model: Model, limits: Limits, (jwks, seed): (Option<Fetch>, u64)) -> Self {
         let seam = Seam::new(batch_local::database_in_memory().expect("an empty database"));
         let node = StacksNode::new(CONTRACT);
+        let orby = OrbySandbox::new(ORBY_KEY, ORBY_URL);
         let (http, stacks) = (Some(seam.client()), Some(node.transport()));
-        let parts = Parts { http, stacks, jwks, clock: fixed_clock(), entropy: chance(seed), limits };
+        let reached = Some(orby.transport());
+        let parts = Parts { http, stacks, orby: reached, jwks, clock: fixed_clock(), entropy: chance(seed), limits };
         let app = App::assemble(config, model, parts).expect("the app starts");
         let key = caller(&app, "t1", "alice", &[]).await;
-        let world = Self { app, seam, node, key };
+        let world = Self { app, seam, node, orby, key };
         // The key's record is cached from here on, so that the calls of a batch are the batch's own.
         world.get("/capabilities").await;
         world.seam.take_calls();

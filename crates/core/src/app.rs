@@ -64,7 +64,15 @@ pub struct Parts {
 
 impl Default for Parts {
     fn default() -> Self {
-        Self { http: None, stacks: None, orby: None, jwks: None, clock: Clock::system(), entropy: Entropy::system(), limits: Limits::default() }
+        Self {
+            http: None,
+            stacks: None,
+            orby: None,
+            jwks: None,
+            clock: Clock::system(),
+            entropy: Entropy::system(),
+            limits: Limits::default(),
+        }
     }
 }
 

@@ -189,7 +189,8 @@ fn stacks(env: Env<'_>) -> Result<Option<stacks::Settings>, SettingError> {
         node_url,
         extended_path,
         network,
-        contract: contract.ok_or(SettingError { name: "STACKS_CONTRACT", reason: "is not set, but STACKS_NODE_URL is" })?,
+        contract: contract
+            .ok_or(SettingError { name: "STACKS_CONTRACT", reason: "is not set, but STACKS_NODE_URL is" })?,
         signers: Redacted::new(signers),
         fee: u64::from(fee),
         most_fee: u64::from(most_fee),

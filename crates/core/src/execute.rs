@@ -29,6 +29,9 @@ pub async fn execute(
         ran.state = Box::pin(calls::make(app, head, until)).await?;
     }
     let summary = ran.state.as_ref().map(|state| state.summary).unwrap_or_default();
+    if let Some(state) = ran.state.as_ref().filter(|_| ran.ended()) {
+        calls::warn_of(head, state);
+    }
     tracing::info!(
         batch.id = %head.id,
         batch.status = ran.state.as_ref().map_or("pending", |state| state.status.as_str()),

@@ -205,7 +205,7 @@ pub async fn retry(
         body_hash: sha256_hex(canonical(&retry_of(id, only_contract)).as_bytes()),
         retries: Some((&head, attempt)),
     };
-    let (Submitted::Ended(told) | Submitted::Accepted(told)) = acceptance.accept(app).await?;
+    let (Submitted::Ended(told) | Submitted::Accepted(told)) = Box::pin(acceptance.accept(app)).await?;
     Ok(Some(Retried { told, count, attempt }))
 }
 

@@ -217,7 +217,7 @@ pub async fn submit_content(
         body_hash,
         retries: None,
     };
-    accept.accept(app).await
+    Box::pin(accept.accept(app)).await
 }
 
 /// A batch that is right and ordered, to be accepted.

@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 use crate::keys::{AUDIENCE, ISSUER, Identity, Keys, make_private_directory};
 use crate::service::{SHIPPED_MODEL, read_model, store_api_key};
 use crate::sqs::{self, Sqs, queue_url};
+use crate::orby::OrbySandbox;
 use crate::stacks::StacksNode;
 use crate::stop::{Stop, Stopper, Tasks};
 use crate::template::Resources;
@@ -32,6 +33,9 @@ pub const SANDBOX_CONTRACT: &str = "ST2PXWK3KRYWWXRBXMV3V7RNJXTGT1Q5YCWTRY92T.co
 pub const SANDBOX_CREATOR: &str = "ST1SJ3DTE5DN7X54YDH5D64R3BCB6A2AG2ZQ8YPD5";
 /// That key. It is made up, and worth nothing anywhere.
 const SANDBOX_KEY: &str = "7287ba251d44a4d3fd9276c88ce34c5c52a038955511cccaf77e61068649c178";
+
+/// The key that the sandbox of Orby takes. It is worth nothing anywhere.
+const SANDBOX_ORBY_KEY: &str = "sandbox";
 
 /// Where a service keeps its data.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +86,8 @@ pub(crate) struct Backend {
     pub(crate) settings: BTreeMap<&'static str, String>,
     /// The sandbox of a Stacks node, if it runs.
     pub(crate) stacks: Option<StacksNode>,
+    /// The sandbox of Orby, if it runs.
+    pub(crate) orby: Option<OrbySandbox>,
     stopper: Stopper,
     tasks: Tasks,
 }
@@ -120,7 +126,7 @@ impl Backend {
             ("BATCHES_PER_MINUTE", MOST_BATCHES.to_string()),
             ("AWS_ENDPOINT_URL_SQS", format!("http://{sqs_at}")),
         ]);
-        Ok(Self { database, sqs, settings, stacks: None, stopper, tasks })
+        Ok(Self { database, sqs, settings, stacks: None, orby: None, stopper, tasks })
     }
 
     /// Adds a Stacks node: the `given` one, or a sandbox that makes a block every `block`.
@@ -150,6 +156,18 @@ impl Backend {
             ("STACKS_SIGNERS", format!("{{\"{SANDBOX_CREATOR}\":\"{SANDBOX_KEY}\"}}")),
         ]);
         self.stacks = Some(node);
+        Ok(())
+    }
+
+    /// Adds a sandbox of Orby. It forgets when it stops, as the chains behind it do.
+    pub(crate) async fn start_orby(&mut self) -> Result<(), Error> {
+        let listener = listen(0).await?;
+        let url = format!("http://{}", address(&listener)?);
+        let sandbox = OrbySandbox::new(SANDBOX_ORBY_KEY, &url);
+        let mut stop = self.stopper.watch();
+        self.tasks.spawn(sandbox.clone().serve(listener, async move { stop.requested().await }));
+        self.settings.extend([("ORBY_URL", url), ("ORBY_API_KEY", SANDBOX_ORBY_KEY.to_owned())]);
+        self.orby = Some(sandbox);
         Ok(())
     }
 
@@ -214,6 +232,7 @@ pub async fn add_api_key_at(
         cursor_key: None,
         rates: Rates::default(),
         stacks: None,
+        orby: None,
         content_concurrency: batch_core::limits::CONTENT_CONCURRENCY,
         log_level: tracing::Level::INFO,
     };

@@ -22,6 +22,7 @@ use crate::gateway::{Function, Gateway, Handler, JWKS_PATH};
 use crate::keys::{Identity, Keys, new_api_key};
 use crate::pump::{Executor, Pump, real_executor};
 use crate::sqs::Sqs;
+use crate::orby::OrbySandbox;
 use crate::stacks::StacksNode;
 use crate::stop::{Stopper, Tasks};
 
@@ -161,6 +162,7 @@ impl Service {
         let clock = settings.clock.clone();
         let mut backend = Backend::start(&settings.storage, &settings.keys, clock, [0, 0], jwks_url).await?;
         backend.start_stacks(settings.stacks.as_ref(), settings.block).await?;
+        backend.start_orby().await?;
         let apps = Apps::start(&backend.settings, &settings)?;
         let (clock, entropy) = (settings.clock.clone(), settings.entropy.clone());
         let handlers = handlers(&apps, &settings.handlers);
@@ -210,6 +212,11 @@ impl Service {
     /// The sandbox of a Stacks node; `None` where another node is used.
     pub fn stacks(&self) -> Option<&StacksNode> {
         self.backend.stacks.as_ref()
+    }
+
+    /// The sandbox of Orby.
+    pub fn orby(&self) -> Option<&OrbySandbox> {
+        self.backend.orby.as_ref()
     }
 
     /// The queues; the one of the batches is called `BatchQueue`.

@@ -154,8 +154,14 @@ pub(super) struct Node {
 impl Node {
     pub fn new(number: usize, (seed, skew): (u64, i64), limits: Limits, lot: &Lot, begin: Instant) -> Self {
         let clock = Clock::from_fn(move || Timestamp(BEGIN_MS).plus_ms(since(begin) + skew));
-        let parts =
-            Parts { http: Some(lot.client(number)), stacks: None, jwks: Some(no_keys()), clock, entropy: rng::entropy(seed), limits };
+        let parts = Parts {
+            http: Some(lot.client(number)),
+            stacks: None, orby: None,
+            jwks: Some(no_keys()),
+            clock,
+            entropy: rng::entropy(seed),
+            limits,
+        };
         let model = Model::from_yaml(MODEL).expect("the simulator's model is right");
         let app = App::assemble(config(), model, parts).expect("the app starts");
         Self { number, skew, app, busy: None }

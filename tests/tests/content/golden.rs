@@ -14,7 +14,8 @@ async fn a_price_update_is_answered_at_once_run_in_the_background_and_told_item_
     scene.world.node.rule(Rule { content: Some(1002), times: 1, treatment: Treatment::TakeInSilence });
     let answer = scene.price(&["c0", "c1", "c2", "foreign", "missing"], 1_000_000).await;
     let id = answer.batch_id();
-    let initiated = json!({ "message": "Batch price update initiated", "batchId": id, "status": "pending", "totalItems": 5 });
+    let initiated =
+        json!({ "message": "Batch price update initiated", "batchId": id, "status": "pending", "totalItems": 5 });
     assert_eq!((answer.status, &answer.body), (201, &initiated));
     assert_eq!(answer.header("location"), format!("/api/batches/{id}"));
     let pending = scene.batch(&id).await;
@@ -62,7 +63,8 @@ async fn a_price_update_is_answered_at_once_run_in_the_background_and_told_item_
         });
         assert_eq!(*item(&done, id), failed);
     }
-    let prices: Vec<Value> = scene.rows(&["c0", "c1", "c2", "foreign"]).await.iter().map(|row| row["price"].clone()).collect();
+    let prices: Vec<Value> =
+        scene.rows(&["c0", "c1", "c2", "foreign"]).await.iter().map(|row| row["price"].clone()).collect();
     assert_eq!(prices, [1_000_000, 1_000_000, 1_000_000, 5].map(|price| json!(price)));
 }
 
@@ -92,7 +94,8 @@ async fn removed_content_is_hidden_and_changes_no_more() {
 async fn metadata_is_changed_without_a_contract() {
     let scene = Scene::new(1).await;
     scene.create(CREATOR, &[json!({ "content_id": "plain" })]).await;
-    let updates = json!({ "title": "$ref:op_0.x", "tokenGating": { "token": "a" }, "refundable": true, "refundWindowDays": 30 });
+    let updates =
+        json!({ "title": "$ref:op_0.x", "tokenGating": { "token": "a" }, "refundable": true, "refundWindowDays": 30 });
     let body = json!({ "creator": CREATOR, "contentIds": ["c0", "plain"], "updates": updates });
     let answer = scene.post("batch-update-metadata", &body).await;
     assert_eq!(answer.body["message"], "Batch metadata update initiated");

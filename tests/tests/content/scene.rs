@@ -20,7 +20,8 @@ impl Scene {
     pub async fn with(world: World, count: usize) -> Self {
         let key = world.key_with("carol", &[], &json!({ "creators": [CREATOR, "nobody"] })).await;
         let scene = Self { world, key };
-        let rows: Vec<Value> = (0..count).map(|n| json!({ "content_id": format!("c{n}"), "onChainId": 1000 + n })).collect();
+        let rows: Vec<Value> =
+            (0..count).map(|n| json!({ "content_id": format!("c{n}"), "onChainId": 1000 + n })).collect();
         for rows in rows.chunks(100) {
             scene.create(CREATOR, rows).await;
         }
@@ -103,7 +104,9 @@ impl Scene {
                 node.mine();
             }
         };
-        tokio::task::spawn(mining).abort_handle()
+        #[expect(clippy::disallowed_methods, reason = "a chain goes on whoever waits for what")]
+        let mining = tokio::task::spawn(mining);
+        mining.abort_handle()
     }
 
     /// Nonces of all that the node ever took, in order.

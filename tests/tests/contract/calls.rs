@@ -5,8 +5,8 @@ use std::sync::{Arc, LazyLock};
 use batch_core::config::Function;
 use batch_core::limits::{Limits, MAX_PAUSES};
 use batch_core::model::Model;
-use batch_tests::seam::{Call, Fault};
 use batch_local::stacks::{Rule, Treatment};
+use batch_tests::seam::{Call, Fault};
 use batch_tests::{Answer, CREATOR, World};
 use serde_json::{Value, json};
 
@@ -601,7 +601,13 @@ async fn content(observer: &mut Observer) {
     observer.world = World::chained(Limits::default()).await;
     observer.creator_key().await;
     let rows: Vec<Value> = (0..4)
-        .map(|n| create(&format!("c{n}"), "content", json!({ "content_id": format!("c{n}"), "creator": CREATOR, "onChainId": n })))
+        .map(|n| {
+            create(
+                &format!("c{n}"),
+                "content",
+                json!({ "content_id": format!("c{n}"), "creator": CREATOR, "onChainId": n }),
+            )
+        })
         .collect();
     observer.post(&[], &json!({ "operations": rows })).await;
     let refuse = Rule { content: Some(1), times: 1, treatment: Treatment::Refuse("NotEnoughFunds") };

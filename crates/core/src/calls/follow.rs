@@ -25,7 +25,12 @@ pub async fn follow(app: &App, head: &Head, entries: Vec<Entry>, until: Timestam
             continue;
         }
         let progress = match chain.node.progress(&sent.signed.txid).await {
-            Ok(Progress::Missing) if chain.node.broadcast(&sent.signed).await == Broadcast::Taken => Progress::Pending,
+            // What the pool has lost would keep the nonces behind it waiting.
+            Ok(Progress::Missing | Progress::Dropped)
+                if chain.node.broadcast(&sent.signed).await == Broadcast::Taken =>
+            {
+                Progress::Pending
+            }
             Ok(progress) => progress,
             Err(error) => {
                 tracing::warn!(batch.id = %head.id, %error, "a transaction cannot be looked up");

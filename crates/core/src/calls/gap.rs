@@ -25,8 +25,9 @@ pub(super) async fn close(sender: &mut Sender<'_>, chain: &Chain, signer: &Signe
         nonces.take();
         let payload = Payload::Pay { contract: chain.contract().clone(), amount: LEAST };
         let fee = chain.fee(&payload, None);
-        let signed = signer.sign(nonce, fee, payload).map_err(|_| Fault::new("sign payment", "the key does not sign"))?;
-        let sent = Sent { signer: address.clone(), nonce, signed: signed.clone() };
+        let transaction =
+            signer.sign(nonce, fee, payload).map_err(|_| Fault::new("sign payment", "the key does not sign"))?;
+        let sent = Sent { signer: address.clone(), nonce, signed: transaction.clone() };
         let place = LedgerPlace::Nonce(nonce);
         let entry = Entry { place, intent: None, sent: Some(sent), refused: None, progress: None };
         let claimed = sender.store.claim(&sender.keys, sender.head, (network, &address, &nonces), &[entry]).await?;
@@ -35,7 +36,7 @@ pub(super) async fn close(sender: &mut Sender<'_>, chain: &Chain, signer: &Signe
         }
         tracing::warn!(batch.id = %sender.head.id, "a nonce that no call took is filled by a payment");
         // What is not taken now is sent again when the batch is followed.
-        if chain.node.broadcast(&signed).await != Broadcast::Taken {
+        if chain.node.broadcast(&transaction).await != Broadcast::Taken {
             return Ok(());
         }
     }

@@ -13,8 +13,24 @@ pub use follow::{follow, is_open};
 
 use crate::app::App;
 use crate::batch::{Head, State};
+use crate::limits::SLOW_CONTENT_MS;
 use crate::runtime::Timestamp;
 use crate::store::{Fault, TenantKey};
+
+/// Warns of a content job that took long, or failed for more than half of its items. The words are those that the
+/// deployment counts.
+pub fn warn_of(head: &Head, state: &State) {
+    if head.job.is_none() {
+        return;
+    }
+    let (duration_ms, failed) = (state.updated.since_ms(head.created), state.summary.failed + state.summary.skipped);
+    if duration_ms > SLOW_CONTENT_MS {
+        tracing::warn!(batch.id = %head.id, duration_ms, items = head.total(), "content job was slow");
+    }
+    if failed * 2 > head.total() {
+        tracing::warn!(batch.id = %head.id, failed, items = head.total(), "content job failed for most items");
+    }
+}
 
 /// Makes the calls of a batch whose items are all changed; the state as it stands then. Without an end there are calls
 /// left to make.

@@ -173,7 +173,12 @@ impl<'a> Sender<'a> {
     }
 
     /// Signs and stores up to `slots` calls in one write, and sends them.
-    async fn claim(&mut self, chain: &'a Chain, (signer, job): (&Signer, &ContentJob), slots: usize) -> Result<(), Fault> {
+    async fn claim(
+        &mut self,
+        chain: &'a Chain,
+        (signer, job): (&Signer, &ContentJob),
+        slots: usize,
+    ) -> Result<(), Fault> {
         let address = signer.address().to_string();
         let network = chain.network().as_str();
         if !self.look_at(chain, signer).await {
@@ -193,9 +198,9 @@ impl<'a> Sender<'a> {
             let payload = chain.call(&intent.function, intent.arguments.clone());
             let fee = self.fee(chain, &payload).await;
             let nonce = nonces.take();
-            let signed = signer.sign(nonce, fee, payload);
-            let signed = signed.map_err(|_| Fault::new("sign call", "the key does not sign"))?;
-            entry.sent = Some(Sent { signer: address.clone(), nonce, signed });
+            let transaction =
+                signer.sign(nonce, fee, payload).map_err(|_| Fault::new("sign call", "the key does not sign"))?;
+            entry.sent = Some(Sent { signer: address.clone(), nonce, signed: transaction });
             claimed.push(entry);
         }
         if claimed.is_empty() {
@@ -386,7 +391,8 @@ impl<'a> Sender<'a> {
             }
         }
         self.folded = self.now();
-        if self.flights.is_empty() && self.ready.is_empty() && self.unsigned.is_empty() && self.state.waits_for_calls() {
+        if self.flights.is_empty() && self.ready.is_empty() && self.unsigned.is_empty() && self.state.waits_for_calls()
+        {
             // Somebody else had calls under way that are not settled: they are looked at anew.
             self.reload().await?;
         }

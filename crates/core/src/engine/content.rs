@@ -40,7 +40,12 @@ fn missing() -> Failure {
     Failure::new(Code::NotFound, "Content not found in database")
 }
 
-fn changed(turn: &Turn<'_>, view: &mut View<'_>, job: &ContentJob, (key, row): (RowKey, Object)) -> Result<Effect, Halt> {
+fn changed(
+    turn: &Turn<'_>,
+    view: &mut View<'_>,
+    job: &ContentJob,
+    (key, row): (RowKey, Object),
+) -> Result<Effect, Halt> {
     match job.kind {
         JobKind::UpdatePrice => {
             let price = job.payload.get("newPrice").cloned().unwrap_or_default();

@@ -12,7 +12,9 @@ use super::call::{Fault, refused};
 use super::watch::watch_bucket;
 use super::{Store, TenantKey};
 use crate::auth;
-use crate::batch::{BatchId, Cut, Dialect, Head, Lineage, Operations, Results, State, Status, Summary, Work, pack, unpack};
+use crate::batch::{
+    BatchId, Cut, Dialect, Head, Lineage, Operations, Results, State, Status, Summary, Work, pack, unpack,
+};
 use crate::json::sha256_hex;
 use crate::limits::{INLINE_OPERATIONS_BYTES, PART_BYTES};
 use crate::operation::Outcome;

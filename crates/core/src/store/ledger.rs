@@ -130,8 +130,13 @@ impl Store {
         index: usize,
         intent: &Intent,
     ) -> Result<TransactWriteItem, Fault> {
-        let entry =
-            Entry { place: Place::Item(index), intent: Some(intent.clone()), sent: None, refused: None, progress: None };
+        let entry = Entry {
+            place: Place::Item(index),
+            intent: Some(intent.clone()),
+            sent: None,
+            refused: None,
+            progress: None,
+        };
         // A row of an older batch under the same idempotency key may still be there.
         let put = Put::builder()
             .table_name(&self.tables.batches)
@@ -272,8 +277,7 @@ impl Store {
             .expression_attribute_values(":next_rev", n(nonces.rev + 1))
             .expression_attribute_values(":next", n(nonces.next))
             .expression_attribute_values(":free", json_text(&nonces.free)?);
-        let update =
-            if nonces.rev == 0 { update } else { update.expression_attribute_values(":rev", n(nonces.rev)) };
+        let update = if nonces.rev == 0 { update } else { update.expression_attribute_values(":rev", n(nonces.rev)) };
         built(update.build()).map(|update| TransactWriteItem::builder().update(update).build())
     }
 

@@ -8,7 +8,7 @@ use batch_core::limits::Limits;
 use batch_core::rate::MOST_BATCHES;
 use batch_core::runtime::{Clock, Entropy};
 use batch_local::keys::Keys;
-use batch_local::{BLOCK, Error, Functionless, SANDBOX_CREATOR, SHIPPED_MODEL, Service, Settings, Storage, read_model};
+use batch_local::{BLOCK, Error, Functionless, SHIPPED_MODEL, Service, Settings, Storage, read_model};
 use tokio::signal;
 
 use super::Outcome;
@@ -33,7 +33,8 @@ pub(super) async fn serve(args: args::Serve, stacks: &Stacks) -> Result<Outcome,
     let key = service.api_key(TENANT, SUBJECT, &ROLES).await?;
     say(welcome(&url, key.expose()))?;
     say(match stacks {
-        None => "Contract calls go to a sandbox of a Stacks node in this process; set STACKS_NODE_URL for another.".to_owned(),
+        None => "Contract calls go to a sandbox of a Stacks node in this process; set STACKS_NODE_URL for another."
+            .to_owned(),
         Some(_) => "Contract calls go to the Stacks node at STACKS_NODE_URL.".to_owned(),
     })?;
     say(format!("listening on {url}"))?;
@@ -44,7 +45,8 @@ pub(super) async fn serve(args: args::Serve, stacks: &Stacks) -> Result<Outcome,
 
 pub(super) async fn backend(args: args::Backend, stacks: &Stacks) -> Result<Outcome, Error> {
     let mut signals = Signals::new()?;
-    let backend = Functionless::start(&settings(args.port, args.data, args.model.as_deref(), MOST_BATCHES, stacks)?).await?;
+    let backend =
+        Functionless::start(&settings(args.port, args.data, args.model.as_deref(), MOST_BATCHES, stacks)?).await?;
     let lines: Vec<String> = backend.settings().iter().map(|(name, value)| format!("{name}={value}")).collect();
     say(lines.join("\n"))?;
     note("ready; the lines on standard output are the functions' settings (.local/functions.env)");
@@ -52,7 +54,13 @@ pub(super) async fn backend(args: args::Backend, stacks: &Stacks) -> Result<Outc
     Ok(signals.or_end(backend.stop()).await)
 }
 
-fn settings(port: u16, data: Data, model: Option<&Path>, batches_per_minute: u32, stacks: &Stacks) -> Result<Settings, Error> {
+fn settings(
+    port: u16,
+    data: Data,
+    model: Option<&Path>,
+    batches_per_minute: u32,
+    stacks: &Stacks,
+) -> Result<Settings, Error> {
     let model = match model {
         None => SHIPPED_MODEL.to_owned(),
         Some(file) => {

@@ -118,7 +118,7 @@ pub fn decode(bytes: &[u8]) -> Result<Decoded, Bad> {
         return Err(Bad::SignatureValidation);
     }
     let sender = c32_address(if mainnet { 22 } else { 26 }, &hash);
-    let txid = Sha512_256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let txid = batch_core::runtime::hex(&Sha512_256::digest(bytes));
     Ok(Decoded { txid, mainnet, sender, nonce, fee, length: bytes.len(), does })
 }
 

@@ -191,13 +191,11 @@ impl StacksNode {
             Some(Treatment::Delay(_)) | None => Some(self.receive(body)),
         };
         drop(flight);
-        match answer {
-            Some(answer) => answer,
-            None => {
-                tokio::time::sleep(SILENCE).await;
-                (504, json!({ "error": "silence" }))
-            }
+        if let Some(answer) = answer {
+            return answer;
         }
+        tokio::time::sleep(SILENCE).await;
+        (504, json!({ "error": "silence" }))
     }
 
     fn receive(&self, body: &[u8]) -> (u16, Value) {
