@@ -34,7 +34,7 @@ components:
         text: {type: object}
 ";
 
-const KEY: (&str, &str) = ("content-type", "application/json");
+pub(super) const KEY: (&str, &str) = ("content-type", "application/json");
 
 /// An answer, and the route of the contract that gave it.
 pub struct Told {
@@ -67,9 +67,9 @@ struct Life {
     answers: Vec<Told>,
 }
 
-struct Observer {
-    world: World,
-    key: String,
+pub(super) struct Observer {
+    pub world: World,
+    pub key: String,
     life: Life,
 }
 
@@ -80,12 +80,12 @@ impl Observer {
     }
 
     /// A key whose record no function has read yet.
-    async fn fresh_key(&mut self, subject: &str, roles: &[&str]) {
+    pub async fn fresh_key(&mut self, subject: &str, roles: &[&str]) {
         self.key = self.world.key("t1", subject, roles).await;
         self.world.seam.take_calls();
     }
 
-    async fn send(
+    pub async fn send(
         &mut self,
         method: &str,
         path: &'static str,
@@ -102,11 +102,11 @@ impl Observer {
         answer
     }
 
-    async fn get(&mut self, path: &'static str, target: &str) -> Arc<Answer> {
+    pub async fn get(&mut self, path: &'static str, target: &str) -> Arc<Answer> {
         self.send("GET", path, target, &[], b"").await
     }
 
-    async fn post(&mut self, headers: &[(&str, &str)], body: &Value) -> Arc<Answer> {
+    pub async fn post(&mut self, headers: &[(&str, &str)], body: &Value) -> Arc<Answer> {
         let mut all = vec![KEY];
         all.extend(headers);
         self.send("POST", "/batch", "/batch", &all, body.to_string().as_bytes()).await
@@ -118,7 +118,7 @@ impl Observer {
         self.send("POST", path, &format!("/batches/{id}/{word}"), headers, b"{}").await
     }
 
-    async fn deliver(&mut self, bodies: &[String]) {
+    pub async fn deliver(&mut self, bodies: &[String]) {
         assert_eq!(self.world.deliver(bodies).await, Vec::<String>::new());
         self.note(Function::Executor);
     }
@@ -195,6 +195,7 @@ async fn live() -> Life {
     faults(&mut observer).await;
     Box::pin(limits(&mut observer)).await;
     Box::pin(content(&mut observer)).await;
+    Box::pin(super::intents::intents(&mut observer)).await;
     observer.life
 }
 

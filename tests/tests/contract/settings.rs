@@ -56,6 +56,7 @@ fn a_function_reads_what_it_is_given_and_starts_on_it() {
         assert_eq!(config.rates.records, quotas);
         let (executes, concurrency) = (function == Function::Executor, config.content_concurrency);
         assert_eq!((config.stacks.is_some(), concurrency), (executes, if executes { 3 } else { 10 }));
+        assert!(config.orby.is_some());
         assert_eq!(config.queue_url.is_some(), function != Function::Status);
         assert_eq!(
             (config.issuer.is_some(), config.cursor_key.is_some()),
@@ -96,6 +97,7 @@ fn a_setting_that_cannot_be_meant_stops_the_start_by_name() {
         // A filter would have the SDK log what it sends.
         ("LOG_LEVEL", vec!["TRACE", "info,aws_smithy_runtime=trace", "trace ", "5"]),
         ("BATCHES_PER_MINUTE", vec!["0", "-1", "1.5", "60001", "many", "99999999999999999999"]),
+        ("ORBY_API_KEY", vec![""]),
         ("OPERATIONS_PER_MINUTE", vec!["0", "699", "60000001", "x"]),
     ] {
         stops(Function::Submit, name, wrong);

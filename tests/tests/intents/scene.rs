@@ -1,6 +1,5 @@
 //! A profile and its key, and the calls of the contract.
 
-use batch_core::config::Function;
 use batch_local::orby::{Rule, Treatment, Wallet};
 use batch_tests::{Answer, World};
 use serde_json::{Value, json};
@@ -79,11 +78,11 @@ impl Scene {
     /// Delivers every message that is due, `seconds` from now.
     pub async fn later(&self, seconds: u64) {
         tokio::time::advance(std::time::Duration::from_secs(seconds)).await;
-        self.deliver().await;
-    }
-
-    pub async fn deliver(&self) {
-        for message in self.world.seam.take_messages() {
+        let time = self.world.app.clock().now().to_string();
+        let minute = json!({ "source": "aws.events", "detail-type": "Scheduled Event", "time": time });
+        let mut messages = self.world.seam.take_messages();
+        messages.push(minute.to_string());
+        for message in messages {
             let until = self.world.app.clock().now().plus_ms(55_000);
             let handled = batch_core::execute::handle(&self.world.app, &message, until).await;
             assert_eq!(handled, batch_core::execute::Handled::Done);
@@ -117,6 +116,3 @@ impl Scene {
 pub fn id_of(created: &Value) -> &str {
     created["batchId"].as_str().or(created["newBatchId"].as_str()).unwrap()
 }
-
-/// `status` answers; every other call goes to the function that takes it.
-pub const STATUS: Function = Function::Status;

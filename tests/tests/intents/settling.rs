@@ -73,7 +73,9 @@ async fn orby_is_asked_about_an_operation_once_in_thirty_seconds() {
     }
     assert_eq!(scene.world.orby.take_calls(), [LOOK]);
     let calls = scene.world.seam.take_calls();
-    let operations: Vec<&str> = calls.iter().map(|call| call.operation.as_str()).collect();
+    let operations = calls.iter().map(|call| call.operation.as_str());
+    // The key of the caller is read again after a while.
+    let operations: Vec<&str> = operations.filter(|operation| *operation != "GetItem").collect();
     assert_eq!(operations, ["Query", "PutItem", "Query", "Query"]);
 }
 

@@ -242,6 +242,7 @@ fn failure(head: &Head, told: &[Told<'_>], order: &[usize]) -> Option<(Code, Str
 
 /// Why a batch failed, and a body that retries what can be.
 pub fn analysis(head: &Head, state: Option<&State>, told: &[Told<'_>], ended: bool) -> Value {
+    let skipped = |one: &&Told<'_>| one.phase == Some(Phase::Skipped);
     let failed: Vec<Value> = told
         .iter()
         .enumerate()
@@ -254,11 +255,12 @@ pub fn analysis(head: &Head, state: Option<&State>, told: &[Told<'_>], ended: bo
                 "reason": defeat.reason.as_str(),
                 "message": defeat.reason.message(),
                 "suggestion": defeat.suggestion(),
+                "pointer": null,
                 "retryable": defeat.reason.retryable(),
+                "impact": told.iter().filter(skipped).count(),
             }))
         })
         .collect();
-    let skipped = |one: &&Told<'_>| one.phase == Some(Phase::Skipped);
     let impacted: Vec<Value> = told
         .iter()
         .enumerate()

@@ -59,7 +59,7 @@ impl Wallet {
 
     /// The body of an execute call for what a create call answered: everything in it signed.
     pub fn sign_all(&self, created: &Value) -> Value {
-        let sets = created["operations"].as_array().into_iter().flatten().filter(|set| set["unsignedOps"].is_array());
+        let sets = created["operations"].as_array().into_iter().flatten().filter(|set| set["unsignedOps"].as_array().is_some_and(|operations| !operations.is_empty()));
         let sets: Vec<Value> = sets
             .map(|set| {
                 let signatures: Vec<Value> = set["unsignedOps"]
