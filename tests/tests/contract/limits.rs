@@ -88,7 +88,8 @@ fn numbers_of<'a>(text: &'a str, unit: &str) -> Vec<&'a str> {
     let number = |text: &'a str| {
         text.trim_end().rsplit(|c: char| !(c.is_ascii_digit() || matches!(c, ',' | '.'))).next().unwrap()
     };
-    before.map(number).filter(|number| !number.is_empty()).collect()
+    // What ends with a stop or a comma is of the sentence before.
+    before.map(number).filter(|number| number.ends_with(|c: char| c.is_ascii_digit())).collect()
 }
 
 #[test]
