@@ -14,4 +14,6 @@ pub mod sim;
 pub mod soak;
 mod world;
 
-pub use world::{Answer, CONTRACT, CREATOR, ORBY_KEY, OTHER_CREATOR, World, caller, config, fixed_clock, stacks_settings};
+pub use world::{
+    Answer, CONTRACT, CREATOR, ORBY_KEY, OTHER_CREATOR, World, caller, config, fixed_clock, stacks_settings,
+};

@@ -87,7 +87,10 @@ fn calls_are_encoded_as_another_library_does() {
         assert_eq!(read.problems, []);
         let call = calldata::of(&read.intents[0], account(&made), 0).unwrap();
         assert_eq!(call.data, text(case, "data").to_lowercase());
-        assert_eq!((call.to.to_string().as_str(), call.value.to_string().as_str()), (text(case, "to"), text(case, "value")));
+        assert_eq!(
+            (call.to.to_string().as_str(), call.value.to_string().as_str()),
+            (text(case, "to"), text(case, "value"))
+        );
     }
 }
 

@@ -4,7 +4,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use batch_core::gateway::orby::{Answer, Built, Failed, Lost, Node, Orby, Progress, Settings, Submission, Transport, over_http};
+use batch_core::gateway::orby::{
+    Answer, Built, Failed, Lost, Node, Orby, Progress, Settings, Submission, Transport, over_http,
+};
 use batch_core::intent::{Address, Format, Intent, Reason, Tokens, calldata, read};
 use batch_local::orby::{OrbySandbox, Rule, Treatment, Wallet};
 use serde_json::{Value, json};
@@ -83,7 +85,9 @@ async fn everything_is_built_signed_taken_and_followed_to_its_end() {
         }
         let ids = send(&orby, &node, &built, &signatures).await.unwrap();
         assert_eq!(ids.len(), built.operations.len());
-        let end = |looked: Vec<batch_core::gateway::orby::Looked>| looked.iter().all(|one| one.progress == Progress::Successful);
+        let end = |looked: Vec<batch_core::gateway::orby::Looked>| {
+            looked.iter().all(|one| one.progress == Progress::Successful)
+        };
         assert!(!end(orby.look_up(&node, &ids).await.unwrap()));
         orby.look_up(&node, &ids).await.unwrap();
         assert!(end(orby.look_up(&node, &ids).await.unwrap()), "{intent:?}");
@@ -95,7 +99,10 @@ async fn everything_is_built_signed_taken_and_followed_to_its_end() {
     let formats = |intent: &Intent| matches!(intent, Intent::Swap { .. });
     let swap = examples().into_iter().find(formats).unwrap();
     let built = build(&orby, &node, &swap).await.unwrap();
-    assert_eq!(built.operations.iter().map(|op| op.format).collect::<Vec<_>>(), [Format::TypedData, Format::Transaction]);
+    assert_eq!(
+        built.operations.iter().map(|op| op.format).collect::<Vec<_>>(),
+        [Format::TypedData, Format::Transaction]
+    );
     assert!(sandbox.books(|books| books.times_sent()).iter().all(|times| *times == 1));
 }
 
@@ -183,7 +190,17 @@ async fn the_sandbox_refuses_what_was_not_built_or_not_signed_by_the_account() {
 
 #[tokio::test(start_paused = true)]
 async fn answers_of_any_shape_are_survived() {
-    for body in ["", "null", "[]", "{}", "{\"id\":1}", "{\"id\":1,\"result\":null}", "{\"id\":2,\"result\":{}}", "\u{0}", "{\"id\":1,\"result\":{\"accountClusterId\":7}}"] {
+    for body in [
+        "",
+        "null",
+        "[]",
+        "{}",
+        "{\"id\":1}",
+        "{\"id\":1,\"result\":null}",
+        "{\"id\":2,\"result\":{}}",
+        "\u{0}",
+        "{\"id\":1,\"result\":{\"accountClusterId\":7}}",
+    ] {
         let transport: Transport =
             Box::new(move |_| Box::pin(async move { Ok(Answer { status: 200, body: body.as_bytes().to_vec() }) }));
         let failed = client(transport, BASE).node("p", account(), 1).await.unwrap_err();
@@ -226,7 +243,9 @@ async fn the_conversation_is_the_one_on_record() {
     }
     orby.balance(&node, "std-eth").await.unwrap();
     let method = "orby_getOperationsToSwap";
-    for treatment in [Treatment::Error("execution reverted"), Treatment::ErrorInResult("no route"), Treatment::Unbuilt("INTERNAL")] {
+    for treatment in
+        [Treatment::Error("execution reverted"), Treatment::ErrorInResult("no route"), Treatment::Unbuilt("INTERNAL")]
+    {
         sandbox.rule(Rule { method, chain: None, times: 1, treatment });
         build(&orby, &node, &examples()[2]).await.unwrap_err();
     }

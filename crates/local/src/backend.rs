@@ -14,9 +14,9 @@ use dynoxide::Database;
 use tokio::net::TcpListener;
 
 use crate::keys::{AUDIENCE, ISSUER, Identity, Keys, make_private_directory};
+use crate::orby::OrbySandbox;
 use crate::service::{SHIPPED_MODEL, read_model, store_api_key};
 use crate::sqs::{self, Sqs, queue_url};
-use crate::orby::OrbySandbox;
 use crate::stacks::StacksNode;
 use crate::stop::{Stop, Stopper, Tasks};
 use crate::template::Resources;

@@ -20,9 +20,9 @@ use crate::Error;
 use crate::backend::{Backend, DEAD_LETTERS, QUEUE, Storage, address, listen};
 use crate::gateway::{Function, Gateway, Handler, JWKS_PATH};
 use crate::keys::{Identity, Keys, new_api_key};
+use crate::orby::OrbySandbox;
 use crate::pump::{Executor, Pump, real_executor};
 use crate::sqs::Sqs;
-use crate::orby::OrbySandbox;
 use crate::stacks::StacksNode;
 use crate::stop::{Stopper, Tasks};
 

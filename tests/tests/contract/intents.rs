@@ -167,7 +167,12 @@ async fn retries(observer: &mut Observer, mut id: String) {
         tokio::time::advance(Duration::from_mins(1)).await;
         let key = [("idempotency-key", "again")];
         let retried = observer.intent(RETRY, &id, &key, &json!({})).await;
-        assert_eq!((retried.status, retried.body["attempt"].as_u64()), (200, Some(attempt as u64)), "{:#}", retried.body);
+        assert_eq!(
+            (retried.status, retried.body["attempt"].as_u64()),
+            (200, Some(attempt as u64)),
+            "{:#}",
+            retried.body
+        );
         let replayed = observer.intent(RETRY, &id, &key, &json!({})).await;
         assert_eq!(replayed.header("idempotent-replayed"), "true", "{:#}", replayed.body);
         for accept in SHAPES {

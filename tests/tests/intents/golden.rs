@@ -29,7 +29,10 @@ async fn a_transfer_and_a_swap_are_built_signed_executed_and_completed() {
     let told: Vec<[&Value; 3]> = operations.iter().map(|o| [&o["operationId"], &o["type"], &o["status"]]).collect();
     assert_eq!(json!(told), json!([["op_0", "transfer", "created"], ["op_1", "swap", "created"]]));
     let first = &operations[0]["unsignedOps"][0];
-    assert_eq!([&first["value"], &first["nonce"], &first["chainId"]], [&json!("100000000000000000"), &json!(0), &json!(1)]);
+    assert_eq!(
+        [&first["value"], &first["nonce"], &first["chainId"]],
+        [&json!("100000000000000000"), &json!(0), &json!(1)]
+    );
     // The swap's permit is signed as typed data, its transaction takes the next nonce.
     let second = &operations[1]["unsignedOps"];
     assert_eq!([&second[0]["format"], &second[1]["nonce"]], [&json!("TYPED_DATA"), &json!(1)]);
@@ -165,7 +168,8 @@ async fn a_retry_takes_updates_for_one_operation_or_for_all() {
     let keyed = scene.retry(&ids[0], &json!({ "updateParams": { "op_0": { "from": { "amount": "3" } } } })).await.body;
     let flat = json!({ "operationIds": ["op_1"], "updateParams": { "from": { "amount": "4" } } });
     let flat = scene.retry(&ids[1], &flat).await.body;
-    let data = |told: &Value, place: usize| told["operations"][place]["unsignedOps"][0]["data"].as_str().unwrap().to_owned();
+    let data =
+        |told: &Value, place: usize| told["operations"][place]["unsignedOps"][0]["data"].as_str().unwrap().to_owned();
     assert!(data(&keyed, 0).ends_with(&format!("{:064x}", 3_000_000)), "{keyed:#}");
     assert!(data(&keyed, 1).ends_with(&format!("{:064x}", 7_000_000_000_000_000_000_u64)));
     assert_eq!((flat["retryCount"].as_u64(), flat["operations"].as_array().map(Vec::len)), (Some(1), Some(1)));
@@ -179,9 +183,13 @@ async fn the_three_errors_have_the_contracts_shapes() {
     let scene = Scene::new().await;
     let mut wrong = transfer("eth", 1, "1");
     wrong["from"]["token"] = "0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB49".into();
-    let answer = scene.create(&json!({ "operations": [transfer("eth", 1, "1"), transfer("eth", 1, "1"), wrong] })).await;
+    let answer =
+        scene.create(&json!({ "operations": [transfer("eth", 1, "1"), transfer("eth", 1, "1"), wrong] })).await;
     assert_eq!(answer.status, 400);
-    assert_eq!([&answer.body["error"], &answer.body["message"]], ["BATCH_VALIDATION_ERROR", "Invalid batch operations"]);
+    assert_eq!(
+        [&answer.body["error"], &answer.body["message"]],
+        ["BATCH_VALIDATION_ERROR", "Invalid batch operations"]
+    );
     assert_eq!(answer.body["details"]["operation"], 2);
     assert!(answer.body["details"]["issue"].as_str().unwrap().starts_with("Invalid token address"));
 

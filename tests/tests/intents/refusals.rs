@@ -29,10 +29,21 @@ async fn signatures_that_are_not_whole_and_right_are_refused_by_name() {
         ("one signature missing", change(&|body| body["signatures"][1]["signatures"] = json!([])), Some(1)),
         ("swapped", change(&|body| *body.pointer_mut(&at(0)).unwrap() = take(&good, 1)), Some(0)),
         ("by another account", change(&|body| *body.pointer_mut(&at(1)).unwrap() = take(&stranger, 1)), Some(1)),
-        ("over a changed field", change(&|body| *body.pointer_mut(&at(0)).unwrap() = over_other.clone().into()), Some(0)),
+        (
+            "over a changed field",
+            change(&|body| *body.pointer_mut(&at(0)).unwrap() = over_other.clone().into()),
+            Some(0),
+        ),
         ("truncated", change(&|body| *body.pointer_mut(&at(0)).unwrap() = truncated.clone().into()), Some(0)),
         ("no text", change(&|body| *body.pointer_mut(&at(0)).unwrap() = json!(7)), Some(0)),
-        ("twice", change(&|body| { let set = body["signatures"][0].clone(); body["signatures"].as_array_mut().unwrap().push(set) }), Some(0)),
+        (
+            "twice",
+            change(&|body| {
+                let set = body["signatures"][0].clone();
+                body["signatures"].as_array_mut().unwrap().push(set)
+            }),
+            Some(0),
+        ),
         ("of no set", change(&|body| body["signatures"][0]["operationSetId"] = "else".into()), None),
     ] {
         let refused = scene.execute(id_of(&created), &body).await;
@@ -89,7 +100,8 @@ async fn a_profile_is_its_owners_alone() {
     let missing = scene.post("/api/v1/profiles/nobody/batch-intent", &body).await;
     assert_eq!(missing.status, 404);
     // A batch of another contract is no batch of intents.
-    let records = json!({ "operations": [{ "entity": "artist", "action": "create", "store_params": { "name": "x" } }] });
+    let records =
+        json!({ "operations": [{ "entity": "artist", "action": "create", "store_params": { "name": "x" } }] });
     let records = scene.world.batch(&records).await.batch_id();
     assert_eq!(scene.world.get(&format!("/api/v1/batch/{records}/status")).await.status, 404);
     assert_eq!(scene.sent_once(), 0);
@@ -127,7 +139,8 @@ async fn an_orby_that_does_not_answer_builds_nothing() {
     let method = "orby_getOperationsToTransferToken";
     for treatment in [Treatment::Ignore, Treatment::Http(502)] {
         scene.rule(method, 1, treatment);
-        let refused = scene.create(&json!({ "operations": [transfer("eth", 1, "1"), transfer("pol", 137, "1")] })).await;
+        let refused =
+            scene.create(&json!({ "operations": [transfer("eth", 1, "1"), transfer("pol", 137, "1")] })).await;
         assert_eq!((refused.status, &refused.body["error"]), (503, &json!("NOT_STARTED")));
     }
     let listed = scene.world.get("/batches?dialect=intents").await.body;

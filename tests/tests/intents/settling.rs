@@ -31,7 +31,10 @@ async fn silence_before_the_deed_ends_as_not_taken() {
     let scene = Scene::new().await;
     let (id, _) = sent(&scene, Some(Treatment::Ignore)).await;
     let ended = scene.ended(&id).await;
-    assert_eq!((ended["status"].as_str(), ended["operations"][0]["error"]["code"].as_str()), (Some("failed"), Some("TIMEOUT")));
+    assert_eq!(
+        (ended["status"].as_str(), ended["operations"][0]["error"]["code"].as_str()),
+        (Some("failed"), Some("TIMEOUT"))
+    );
     assert_eq!(scene.sent_once(), 0);
     let retried = scene.retry(&id, &json!({})).await.body;
     scene.run(&retried).await;
@@ -82,7 +85,9 @@ async fn orby_is_asked_about_an_operation_once_in_thirty_seconds() {
 #[tokio::test(start_paused = true)]
 async fn an_atomic_batch_stops_and_says_that_something_was_sent() {
     let scene = Scene::new().await;
-    let created = scene.created(&json!([transfer("pol", 137, "1"), transfer("eth", 1, "1"), transfer("dai", 1, "1")]), true).await;
+    let created = scene
+        .created(&json!([transfer("pol", 137, "1"), transfer("eth", 1, "1"), transfer("dai", 1, "1")]), true)
+        .await;
     assert_eq!(created["executionOrder"], json!(["op_0", "op_1", "op_2"]));
     scene.rule(SEND, 1, Treatment::Error("insufficient funds for gas"));
     let executed = scene.run(&created).await.body;
@@ -96,11 +101,17 @@ async fn an_atomic_batch_stops_and_says_that_something_was_sent() {
 #[tokio::test(start_paused = true)]
 async fn chains_do_not_wait_for_each_other_but_a_lost_nonce_is_not_skipped() {
     let scene = Scene::new().await;
-    let created = scene.created(&json!([transfer("eth", 1, "1"), transfer("dai", 1, "1"), transfer("pol", 137, "1")]), false).await;
+    let created = scene
+        .created(&json!([transfer("eth", 1, "1"), transfer("dai", 1, "1"), transfer("pol", 137, "1")]), false)
+        .await;
     scene.rule(SEND, 1, Treatment::Error("insufficient funds for gas"));
     let executed = scene.run(&created).await.body;
-    let told: Vec<[&Value; 2]> =
-        executed["results"].as_array().unwrap().iter().map(|result| [&result["status"], &result["error"]["code"]]).collect();
+    let told: Vec<[&Value; 2]> = executed["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|result| [&result["status"], &result["error"]["code"]])
+        .collect();
     let wanted = json!([["failed", "INSUFFICIENT_GAS"], ["failed", "NONCE_CONFLICT"], ["submitted", null]]);
     assert_eq!(json!(told), wanted);
     assert_eq!(scene.ended(id_of(&created)).await["status"], "partial");

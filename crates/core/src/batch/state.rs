@@ -58,9 +58,12 @@ impl Status {
     pub fn is_terminal(self) -> bool {
         match self {
             Self::Completed | Self::Partial | Self::Failed | Self::Cancelled | Self::TimedOut => true,
-            Self::Pending | Self::AwaitingSignatures | Self::Running | Self::Preparing | Self::Committed | Self::Paused => {
-                false
-            },
+            Self::Pending
+            | Self::AwaitingSignatures
+            | Self::Running
+            | Self::Preparing
+            | Self::Committed
+            | Self::Paused => false,
         }
     }
 

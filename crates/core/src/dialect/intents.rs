@@ -38,7 +38,8 @@ fn counts(told: &[Told<'_>]) -> Counts {
 
 /// The answer to a create call: everything that is to be signed, sorted by chain and then as requested.
 pub fn created(head: &Head, intents: &Intents, tokens: &Tokens) -> Value {
-    let mut places: Vec<(u64, usize)> = intents.sets.iter().enumerate().map(|(index, set)| (set.chain, index)).collect();
+    let mut places: Vec<(u64, usize)> =
+        intents.sets.iter().enumerate().map(|(index, set)| (set.chain, index)).collect();
     places.sort_unstable();
     let operations = places.iter().filter_map(|(_, index)| Some(set(*index, intents.sets.get(*index)?)));
     let order: Vec<String> = intents.order.iter().map(|index| format!("op_{index}")).collect();

@@ -89,7 +89,13 @@ mod tests {
             assert_eq!(Address::parse(&lower), Address::parse(text));
         }
         assert_eq!(Address::parse("0x5aAeb6053F3E94C9b9A09f33669435E7Ef1Beaed"), Err(BadAddress::Checksum));
-        for text in ["", "0x", "0xDEX...", "5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed", "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAedff"] {
+        for text in [
+            "",
+            "0x",
+            "0xDEX...",
+            "5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
+            "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAedff",
+        ] {
             assert_eq!(Address::parse(text), Err(BadAddress::Shape), "{text}");
         }
     }

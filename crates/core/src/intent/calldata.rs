@@ -31,9 +31,7 @@ const ALL_BPS: u16 = 10_000;
 pub fn of(intent: &Intent, owner: Address, deadline: u64) -> Option<Call> {
     match intent {
         Intent::Transfer { .. } | Intent::Swap { .. } => None,
-        Intent::Approve { token, spender, allowance } => {
-            Some(approve(token.address_or_zero(), *spender, *allowance))
-        }
+        Intent::Approve { token, spender, allowance } => Some(approve(token.address_or_zero(), *spender, *allowance)),
         Intent::AddLiquidity { pair, router, slippage_bps, deadline: own } => {
             Some(add_liquidity(pair, *router, *slippage_bps, owner, own.unwrap_or(deadline)))
         }

@@ -53,14 +53,18 @@ impl Layout {
     fn place(&mut self, intents: &[Intent], index: usize) {
         let Some(intent) = intents.get(index) else { return };
         let before = |place: usize| self.order.get(place).and_then(|index| intents.get(*index));
-        let same: Vec<usize> =
-            (0..self.order.len()).filter(|place| before(*place).is_some_and(|other| same_grant(intent, other))).collect();
+        let same: Vec<usize> = (0..self.order.len())
+            .filter(|place| before(*place).is_some_and(|other| same_grant(intent, other)))
+            .collect();
         if let Some(place) = same.iter().rev().copied().find(|place| before(*place) == Some(intent)) {
             // What is spent in between may have used a limited grant up: then it is given again.
             let used = (place + 1..self.order.len()).any(|later| before(later).is_some_and(|op| spends(op, intent)));
             if !used || is_unlimited(intent) {
                 let kept = self.order.get(place).copied();
-                self.note(intent.chain(), format!("op_{index} is the same approval as op_{}", kept.unwrap_or_default()));
+                self.note(
+                    intent.chain(),
+                    format!("op_{index} is the same approval as op_{}", kept.unwrap_or_default()),
+                );
                 if let Some(merged) = self.merged_into.get_mut(index) {
                     *merged = kept;
                 }

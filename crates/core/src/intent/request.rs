@@ -319,14 +319,14 @@ impl<'a> Reader<'a, '_> {
     fn whole(&mut self, fields: &Object, name: &str, (least, most): (u64, u64)) -> Option<Option<u64>> {
         match fields.get(name) {
             None | Some(Value::Null) => Some(None),
-            Some(value) => match value.as_u64().filter(|number| (least..=most).contains(number)) {
-                Some(number) => Some(Some(number)),
-                None => {
+            Some(value) => {
+                let number = value.as_u64().filter(|number| (least..=most).contains(number));
+                if number.is_none() {
                     let message = format!("{name} must be a whole number from {least} to {most}");
                     self.tell(&format!("/{name}"), Code::InvalidValue, message);
-                    None
                 }
-            },
+                number.map(Some)
+            }
         }
     }
 

@@ -48,7 +48,9 @@ impl fmt::Display for BadSignature {
             Self::Field(name) => write!(f, "the signed transaction has another {name} than was built"),
             Self::NotASignature => f.write_str("the signature is not the 65 bytes r, s, v of a typed-data signature"),
             Self::HighS => f.write_str("the signature's s is in the upper half, which is not allowed"),
-            Self::OtherSigner => f.write_str("the signature is not by the profile's account, or not over what was built"),
+            Self::OtherSigner => {
+                f.write_str("the signature is not by the profile's account, or not over what was built")
+            }
         }
     }
 }
@@ -91,8 +93,8 @@ impl Unsigned {
         }
         self.compare(&signed)?;
         // It refuses a high s too.
-        let signer = signed.recover_signer().map_err(|_| BadSignature::OtherSigner)?;
-        if Address::of(signer) != account {
+        let by = signed.recover_signer().map_err(|_| BadSignature::OtherSigner)?;
+        if Address::of(by) != account {
             return Err(BadSignature::OtherSigner);
         }
         Ok(keccak256(bytes))

@@ -183,7 +183,11 @@ mod tests {
             ("0x7a250d", "0x7A250d", "checksum"),
             ("id: 1", "id: one", "number"),
             ("decimals: 18", "decimals: 99", "decimals"),
-            ("{ symbol: eth, decimals: 18 }", "{ symbol: weth, decimals: 18, address: \"0x4200000000000000000000000000000000000006\" }", "coin"),
+            (
+                "{ symbol: eth, decimals: 18 }",
+                "{ symbol: weth, decimals: 18, address: \"0x4200000000000000000000000000000000000006\" }",
+                "coin",
+            ),
             ("chains", "chain", "chains"),
         ] {
             let error = Tokens::from_yaml(&good.replace(part, other)).unwrap_err().to_string();

@@ -63,8 +63,11 @@ pub(super) async fn build(
             operations,
         ));
     }
-    let order: Vec<usize> =
-        layout.order.into_iter().filter(|index| sets.get(*index).is_some_and(|(set, _)| set.defeat.is_none())).collect();
+    let order: Vec<usize> = layout
+        .order
+        .into_iter()
+        .filter(|index| sets.get(*index).is_some_and(|(set, _)| set.defeat.is_none()))
+        .collect();
     number(&order, &mut sets);
     let sets = sets
         .into_iter()
@@ -93,12 +96,10 @@ async fn one(orby: &Orby, owner: &For<'_>, intent: &Intent, deadline: u64) -> Re
     let built = match intent {
         Intent::Transfer { from, to, to_chain } => orby.transfer(&node, from, (*to, *to_chain)).await,
         Intent::Swap { from, to } => orby.swap(&node, from, to).await,
-        Intent::Approve { .. } | Intent::AddLiquidity { .. } => {
-            match calldata::of(intent, owner.account, deadline) {
-                Some(call) => orby.contract_call(&node, &call).await,
-                None => Err(Failed::Refused(Reason::Unknown)),
-            }
-        }
+        Intent::Approve { .. } | Intent::AddLiquidity { .. } => match calldata::of(intent, owner.account, deadline) {
+            Some(call) => orby.contract_call(&node, &call).await,
+            None => Err(Failed::Refused(Reason::Unknown)),
+        },
     };
     match built {
         Ok(built) => Ok(of_account(built, owner.account)),

@@ -126,7 +126,8 @@ async fn make(
     };
     let body_hash = sha256_hex(canonical(&json!([asked.body, body])).as_bytes());
     if asked.idempotency_key.is_some()
-        && let Some(before) = app.store().until(now.plus_ms(5_000)).intent_batch(&keys, &id).await.map_err(Refusal::NotStarted)?
+        && let Some(before) =
+            app.store().until(now.plus_ms(5_000)).intent_batch(&keys, &id).await.map_err(Refusal::NotStarted)?
     {
         return replay(app, &keys, before, &body_hash).await;
     }
@@ -271,7 +272,8 @@ pub async fn retry(
 
 /// The operations that are asked for again, with their updates.
 fn again(before: &super::Batch, body: &Value) -> Result<Vec<Value>, Stopped> {
-    let wrong = |pointer: &str, message: String| Stopped::Wrong(vec![Problem::new(pointer, Code::InvalidValue, message)]);
+    let wrong =
+        |pointer: &str, message: String| Stopped::Wrong(vec![Problem::new(pointer, Code::InvalidValue, message)]);
     let sets = &before.intents.sets;
     let place = |name: &str| {
         let by_place = name.strip_prefix("op_").and_then(|place| place.parse::<usize>().ok());
@@ -285,7 +287,10 @@ fn again(before: &super::Batch, body: &Value) -> Result<Vec<Value>, Stopped> {
             for (at, id) in ids.iter().enumerate() {
                 let found = id.as_str().and_then(place);
                 let found = found.ok_or_else(|| {
-                    wrong(&format!("/operationIds/{at}"), "is no operation of the batch: name it as op_0 or by its operationSetId".into())
+                    wrong(
+                        &format!("/operationIds/{at}"),
+                        "is no operation of the batch: name it as op_0 or by its operationSetId".into(),
+                    )
                 })?;
                 wanted.push(found);
             }

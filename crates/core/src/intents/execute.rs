@@ -53,7 +53,9 @@ pub async fn execute(app: &App, caller: &Caller, id: &BatchId, body: &Value) -> 
     let entry = Entry::of_caller(now, "executed", caller).with("signedOperations", signature_count(&rows));
     let written = sender.store.begin_intents(&keys, head, (&state, &entry), &rows).await.map_err(Refusal::Unknown)?;
     match written {
-        Written::Late => return Err(Refusal::Unknown(Fault::new("execute intents", "the time of the call is over")).into()),
+        Written::Late => {
+            return Err(Refusal::Unknown(Fault::new("execute intents", "the time of the call is over")).into());
+        }
         Written::Guard => {
             let again = batch(app, caller, id).await.map_err(Refusal::Unknown)?.ok_or(Stopped::Missing)?;
             return before(again, &rows);
@@ -109,7 +111,11 @@ fn before(batch: Batch, rows: &[SignedSet]) -> Result<Executed, Stopped> {
 fn signed(app: &App, batch: &Batch, body: &Value) -> Result<Vec<SignedSet>, Vec<Problem>> {
     let mut reader = Reader { batch, now: app.clock().now(), problems: Vec::new(), seen: Vec::new() };
     let Some(given) = body["signatures"].as_array() else {
-        return Err(vec![Problem::new("/signatures", Code::Required, "signatures must be a list with an entry for each operation set")]);
+        return Err(vec![Problem::new(
+            "/signatures",
+            Code::Required,
+            "signatures must be a list with an entry for each operation set",
+        )]);
     };
     let account = batch.stored.head.profile.as_ref().and_then(|profile| Address::parse(&profile.address).ok());
     let Some(account) = account else {

@@ -113,10 +113,10 @@ impl Sender<'_> {
             .map(|(operation, signature)| Submission { operation, signature })
             .collect();
         match self.orby.send(&node, &submissions).await {
-            Ok(sent) => {
+            Ok(answer) => {
                 let mut taken = claimed;
-                taken.tx_hash = sent.hashes.last().cloned().or_else(|| taken.ids.last().cloned());
-                taken.ids = sent.ids;
+                taken.tx_hash = answer.hashes.last().cloned().or_else(|| taken.ids.last().cloned());
+                taken.ids = answer.ids;
                 self.put(batch, taken, Phase::Taken).await
             }
             Err(failed) if failed.is_certain() => {

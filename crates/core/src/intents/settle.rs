@@ -67,7 +67,8 @@ pub(super) fn sender<'a>(app: &'a App, keys: &TenantKey, until: Timestamp) -> Op
 async fn look(sender: &Sender<'_>, batch: &mut Batch, every_ms: i64) -> Result<(), Fault> {
     let now = sender.app.clock().now();
     let head = &batch.stored.head;
-    let Some((profile, account)) = head.profile.as_ref().and_then(|p| Some((p, Address::parse(&p.address).ok()?))) else {
+    let Some((profile, account)) = head.profile.as_ref().and_then(|p| Some((p, Address::parse(&p.address).ok()?)))
+    else {
         return Ok(());
     };
     let due = |row: &&SignedSet| row.phase.is_open() && now.since_ms(row.looked.max(row.since)) >= every_ms;
@@ -113,7 +114,14 @@ fn learnt(row: &SignedSet, looked: &[Looked], now: Timestamp) -> SignedSet {
     };
     let hash = looked.iter().rev().find_map(|one| one.hash.clone());
     let since = if phase == row.phase { row.since } else { now };
-    SignedSet { rev: row.rev + 1, phase, since, looked: now, tx_hash: hash.or_else(|| row.tx_hash.clone()), ..row.clone() }
+    SignedSet {
+        rev: row.rev + 1,
+        phase,
+        since,
+        looked: now,
+        tx_hash: hash.or_else(|| row.tx_hash.clone()),
+        ..row.clone()
+    }
 }
 
 /// Works a batch on until `until`: sends what is ready, looks up what is open, ends it when nothing is left. True when a

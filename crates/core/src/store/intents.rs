@@ -75,10 +75,8 @@ impl Store {
         rows: &[SignedSet],
     ) -> Result<Written, Fault> {
         let put = built(self.state_put(keys, head, None, state)?.build())?;
-        let mut items = vec![
-            TransactWriteItem::builder().put(put).build(),
-            self.log_put(keys, head, entry, &state.nonce)?,
-        ];
+        let mut items =
+            vec![TransactWriteItem::builder().put(put).build(), self.log_put(keys, head, entry, &state.nonce)?];
         for row in rows {
             // A row of an older batch under the same idempotency key may still be there.
             let put = Put::builder()

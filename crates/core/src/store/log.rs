@@ -131,7 +131,13 @@ impl Store {
         Ok(found)
     }
 
-    pub(super) fn log_put(&self, keys: &TenantKey, head: &Head, entry: &Entry, unique: &str) -> Result<TransactWriteItem, Fault> {
+    pub(super) fn log_put(
+        &self,
+        keys: &TenantKey,
+        head: &Head,
+        entry: &Entry,
+        unique: &str,
+    ) -> Result<TransactWriteItem, Fault> {
         let mut row = Item::from([
             ("pk".to_owned(), s(keys.batch(&head.id))),
             ("sk".to_owned(), s(format!("{}{unique}", Place::of(entry).as_str()))),

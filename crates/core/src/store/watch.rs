@@ -137,9 +137,7 @@ fn standing(head: &Head, state: Option<&State>) -> Standing {
             Standing::Open { paused_until: Some(state.updated.plus_ms(MAX_PAUSE_MS)) }
         }
         // Signatures are waited for as long as a pause lasts.
-        None if head.profile.is_some() => {
-            Standing::Open { paused_until: Some(head.created.plus_ms(MAX_PAUSE_MS)) }
-        }
+        None if head.profile.is_some() => Standing::Open { paused_until: Some(head.created.plus_ms(MAX_PAUSE_MS)) },
         _ => Standing::Open { paused_until: None },
     }
 }

@@ -146,7 +146,8 @@ impl Books {
         if signed["chainId"] != format!("EIP155-{chain}") || signed["from"] != owner {
             return Err("an operation of another account or chain".into());
         }
-        let built = |fits: &dyn Fn(&Value) -> bool| self.built.iter().any(|built| built["from"] == owner && fits(built));
+        let built =
+            |fits: &dyn Fn(&Value) -> bool| self.built.iter().any(|built| built["from"] == owner && fits(built));
         if let Some(tx) = transaction(&signature) {
             if alloy_primitives::Address::from(tx.signer).to_checksum(None) != owner {
                 return Err("invalid signature: another signer".into());
@@ -165,8 +166,8 @@ impl Books {
         }
         let data: Value = signed["data"].as_str().and_then(|data| serde_json::from_str(data).ok()).unwrap_or_default();
         let hash = typed_hash(&data).ok_or("invalid signature: no transaction and no typed data")?;
-        let signer = typed_signer(&hash, &signature).ok_or("invalid signature")?;
-        if alloy_primitives::Address::from(signer).to_checksum(None) != owner {
+        let by = typed_signer(&hash, &signature).ok_or("invalid signature")?;
+        if alloy_primitives::Address::from(by).to_checksum(None) != owner {
             return Err("invalid signature: another signer".into());
         }
         if !built(&|built| built["data"] == signed["data"]) {

@@ -45,7 +45,8 @@ fn token(id: &str, chain: u64) -> Result<Token, String> {
 
 fn units(value: &Value) -> Result<U256, String> {
     let text = value.as_str().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-    text.and_then(|text| U256::from_str_radix(text, 10).ok()).ok_or_else(|| "an amount must be a decimal string".to_owned())
+    text.and_then(|text| U256::from_str_radix(text, 10).ok())
+        .ok_or_else(|| "an amount must be a decimal string".to_owned())
 }
 
 fn address(value: &Value) -> Result<Address, String> {
@@ -62,7 +63,12 @@ fn hex_units(units: U256) -> String {
 }
 
 /// A transaction to be signed.
-fn transaction(books: &mut Books, (cluster, chain): (&str, u64), (to, value, data): (&str, U256, String), later: u64) -> Result<Value, String> {
+fn transaction(
+    books: &mut Books,
+    (cluster, chain): (&str, u64),
+    (to, value, data): (&str, U256, String),
+    later: u64,
+) -> Result<Value, String> {
     let from = books.owner(cluster, None)?;
     let gas = if data == "0x" { 21_000 } else { 21_000 + 16 * data.len() as u64 };
     Ok(json!({
@@ -82,7 +88,12 @@ fn transaction(books: &mut Books, (cluster, chain): (&str, u64), (to, value, dat
 }
 
 /// A permit to be signed, of a token for a contract.
-fn permit(books: &mut Books, (cluster, chain): (&str, u64), token: &Token, (spender, units): (&str, U256)) -> Result<Value, String> {
+fn permit(
+    books: &mut Books,
+    (cluster, chain): (&str, u64),
+    token: &Token,
+    (spender, units): (&str, U256),
+) -> Result<Value, String> {
     let owner = books.owner(cluster, None)?;
     let contract = token.address_or_zero().to_string();
     let field = |name: &str, kind: &str| json!({ "name": name, "type": kind });
@@ -132,8 +143,11 @@ pub(super) fn transfer(books: &mut Books, (cluster, chain): (&str, u64), params:
     }
     if arrives != chain {
         let spender = BRIDGE;
-        let intents =
-            if token.is_native() { Vec::new() } else { vec![permit(books, (cluster, chain), &token, (spender, units))?] };
+        let intents = if token.is_native() {
+            Vec::new()
+        } else {
+            vec![permit(books, (cluster, chain), &token, (spender, units))?]
+        };
         let value = if token.is_native() { units } else { U256::ZERO };
         let data = format!("0xc0ffee01{}{}{:064x}", word(to), hex_units(units), arrives);
         let primary = transaction(books, (cluster, chain), (spender, value, data), 0)?;
@@ -142,9 +156,7 @@ pub(super) fn transfer(books: &mut Books, (cluster, chain): (&str, u64), params:
     let call = match token.address {
         None => (to.to_checksum(None), units, "0x".to_owned()),
         // transfer(address,uint256)
-        Some(contract) => {
-            (contract.to_string(), U256::ZERO, format!("0xa9059cbb{}{}", word(to), hex_units(units)))
-        }
+        Some(contract) => (contract.to_string(), U256::ZERO, format!("0xa9059cbb{}{}", word(to), hex_units(units))),
     };
     let primary = transaction(books, (cluster, chain), (&call.0, call.1, call.2), 0)?;
     Ok(set(books, &[], &primary))

@@ -39,8 +39,11 @@ pub(super) fn account(key: &VerifyingKey) -> [u8; 20] {
 }
 
 fn recover(hash: &[u8], [r, s]: [&[u8]; 2], odd: bool) -> Option<[u8; 20]> {
-    let pad = |bytes: &[u8]| <[u8; 32]>::try_from([vec![0; 32_usize.checked_sub(bytes.len())?], bytes.to_vec()].concat()).ok();
-    let signature = Signature::from_scalars(pad(r)?, pad(s)?).ok().filter(|signature| signature.normalize_s().is_none())?;
+    let pad = |bytes: &[u8]| {
+        <[u8; 32]>::try_from([vec![0; 32_usize.checked_sub(bytes.len())?], bytes.to_vec()].concat()).ok()
+    };
+    let signature =
+        Signature::from_scalars(pad(r)?, pad(s)?).ok().filter(|signature| signature.normalize_s().is_none())?;
     let key = VerifyingKey::recover_from_prehash(hash, &signature, RecoveryId::new(odd, false)).ok()?;
     Some(account(&key))
 }
@@ -83,7 +86,8 @@ pub(super) fn transaction(bytes: &[u8]) -> Option<Transaction> {
 /// The hash that is signed of typed data whose struct holds addresses, numbers and strings alone (EIP-712).
 pub(super) fn typed_hash(data: &Value) -> Option<[u8; 32]> {
     let domain = &data["domain"];
-    let mut fields = vec![("name", "string"), ("version", "string"), ("chainId", "uint256"), ("verifyingContract", "address")];
+    let mut fields =
+        vec![("name", "string"), ("version", "string"), ("chainId", "uint256"), ("verifyingContract", "address")];
     fields.retain(|(name, _)| !domain[*name].is_null());
     let domain = hash_struct("EIP712Domain", &fields, domain)?;
     let primary = data["primaryType"].as_str()?;

@@ -141,11 +141,14 @@ impl OrbySandbox {
         };
         self.inner().calls.push(method.to_owned());
         let treatment = self.treatment(method, to.chain);
-        let error = |message: &str| json!({ "jsonrpc": "2.0", "id": id, "error": { "code": -32000, "message": message } });
+        let error =
+            |message: &str| json!({ "jsonrpc": "2.0", "id": id, "error": { "code": -32000, "message": message } });
         let told = |result: Value| json!({ "jsonrpc": "2.0", "id": id, "result": result });
         let silent = match treatment {
             Some(Treatment::Error(message)) => return (200, error(message)),
-            Some(Treatment::ErrorInResult(message)) => return (200, told(json!({ "code": "ERROR", "message": message }))),
+            Some(Treatment::ErrorInResult(message)) => {
+                return (200, told(json!({ "code": "ERROR", "message": message })));
+            }
             Some(Treatment::Unbuilt(status)) => return (200, told(json!({ "status": status, "intents": [] }))),
             Some(Treatment::Http(status)) => return (status, Value::Null),
             Some(Treatment::Ignore) => true,

@@ -69,7 +69,8 @@ fn take(bytes: &[u8], depth: usize) -> Option<(Item, &[u8])> {
         short @ 0..=55 => (short, rest),
         long => {
             let digits = rest.get(..long - 55)?;
-            let length = digits.iter().try_fold(0_usize, |sum, digit| sum.checked_mul(256)?.checked_add((*digit).into()))?;
+            let length =
+                digits.iter().try_fold(0_usize, |sum, digit| sum.checked_mul(256)?.checked_add((*digit).into()))?;
             (length, &rest[long - 55..])
         }
     };

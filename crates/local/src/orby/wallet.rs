@@ -41,7 +41,11 @@ impl Wallet {
             Value::String(text) => text.parse().ok().map(number),
             value => value.as_u64().map(|small| number(small.into())),
         };
-        let target = [Item::Bytes(unhex(operation["to"].as_str()?)?), of("value")?, Item::Bytes(unhex(operation["data"].as_str()?)?)];
+        let target = [
+            Item::Bytes(unhex(operation["to"].as_str()?)?),
+            of("value")?,
+            Item::Bytes(unhex(operation["data"].as_str()?)?),
+        ];
         if operation["gasPrice"].is_string() {
             let fields = [vec![of("nonce")?, of("gasPrice")?, of("gasLimit")?], target.to_vec()].concat();
             let tail = [chain, number(0), number(0)];
@@ -59,7 +63,11 @@ impl Wallet {
 
     /// The body of an execute call for what a create call answered: everything in it signed.
     pub fn sign_all(&self, created: &Value) -> Value {
-        let sets = created["operations"].as_array().into_iter().flatten().filter(|set| set["unsignedOps"].as_array().is_some_and(|operations| !operations.is_empty()));
+        let sets = created["operations"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|set| set["unsignedOps"].as_array().is_some_and(|operations| !operations.is_empty()));
         let sets: Vec<Value> = sets
             .map(|set| {
                 let signatures: Vec<Value> = set["unsignedOps"]

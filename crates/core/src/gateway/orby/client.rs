@@ -175,7 +175,9 @@ impl Orby {
     pub async fn token_ids(&self, node: &Node, tokens: &[&Token]) -> Result<Vec<String>, Failed> {
         let asked: Vec<Value> = tokens
             .iter()
-            .map(|token| json!({ "chainId": name_of(token.chain), "tokenAddress": token.address_or_zero().to_string() }))
+            .map(
+                |token| json!({ "chainId": name_of(token.chain), "tokenAddress": token.address_or_zero().to_string() }),
+            )
             .collect();
         let result = self.call(&node.url, "orby_getStandardizedTokenIds", json!({ "tokens": asked })).await?;
         let ids = result["standardizedTokenIds"].as_array().ok_or(Failed::Nonsense(200))?;
