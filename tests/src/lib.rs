@@ -9,6 +9,7 @@
     reason = "a harness of tests panics where a test would fail"
 )]
 
+pub mod ledger_schedule;
 pub mod seam;
 pub mod sim;
 pub mod soak;

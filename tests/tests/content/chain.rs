@@ -86,7 +86,7 @@ async fn a_batch_ends_in_its_time_and_what_was_not_sent_never_is() {
     for _ in 0..5 {
         scene.world.node.mine();
         scene.deliver().await;
-        tokio::time::advance(Duration::from_secs(60)).await;
+        tokio::time::advance(Duration::from_mins(1)).await;
     }
     assert_eq!(scene.nonces().len(), 20, "never sent later");
 }

@@ -8,7 +8,7 @@ async fn calls_are_counted() {
     let names: Vec<String> = (0..100).map(|n| format!("c{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     scene.price(&names[..1], 1).await;
-    scene.run(&scene.get("/api/batches").await.body["data"][0]["batchId"].as_str().unwrap().to_owned()).await;
+    scene.run(scene.get("/api/batches").await.body["data"][0]["batchId"].as_str().unwrap()).await;
     scene.world.seam.take_calls();
     scene.world.node.take_calls();
     let operations =

@@ -149,11 +149,11 @@ async fn a_job_is_for_who_acts_for_its_creator_and_seen_by_those_it_concerns() {
 async fn jobs_are_listed_by_creator_kind_status_and_time_with_pages() {
     let scene = Scene::new(3).await;
     for n in 0..5_u64 {
-        tokio::time::advance(std::time::Duration::from_secs(60)).await;
+        tokio::time::advance(std::time::Duration::from_mins(1)).await;
         let id = scene.price(&["c0"], n).await.batch_id();
         scene.run(&id).await;
     }
-    tokio::time::advance(std::time::Duration::from_secs(60)).await;
+    tokio::time::advance(std::time::Duration::from_mins(1)).await;
     let body = json!({ "creator": CREATOR, "contentIds": ["c1"], "updates": { "title": "T" } });
     let last = scene.post("batch-update-metadata", &body).await.batch_id();
     let count =

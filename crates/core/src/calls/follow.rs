@@ -1,11 +1,12 @@
 //! What becomes of transactions after their batch has ended: looked up until it is known, and sent again, as they are,
 //! where the node has lost them.
 
+use super::gap;
 use crate::app::App;
 use crate::batch::Head;
-use crate::gateway::stacks::{Broadcast, Progress};
+use crate::gateway::stacks::{Broadcast, Chain, Progress, Reason};
 use crate::runtime::Timestamp;
-use crate::store::{Entry, Fault, TenantKey};
+use crate::store::{Entry, Fault, Sent, TenantKey};
 
 /// Whether it is not known yet what became of the entry's transaction.
 pub fn is_open(entry: &Entry) -> bool {
@@ -25,12 +26,8 @@ pub async fn follow(app: &App, head: &Head, entries: Vec<Entry>, until: Timestam
             continue;
         }
         let progress = match chain.node.progress(&sent.signed.txid).await {
-            // What the pool has lost would keep the nonces behind it waiting.
-            Ok(Progress::Missing | Progress::Dropped)
-                if chain.node.broadcast(&sent.signed).await == Broadcast::Taken =>
-            {
-                Progress::Pending
-            }
+            // The nonces behind it would wait for ever.
+            Ok(lost @ (Progress::Missing | Progress::Dropped)) => again(chain, sent, lost).await,
             Ok(progress) => progress,
             Err(error) => {
                 tracing::warn!(batch.id = %head.id, %error, "a transaction cannot be looked up");
@@ -44,5 +41,20 @@ pub async fn follow(app: &App, head: &Head, entries: Vec<Entry>, until: Timestam
             store.note_progress(&keys, head, &seen).await?;
         }
     }
+    let signer = head.job.as_ref().and_then(|job| chain.signer(&job.creator));
+    if let Some(signer) = signer.filter(|_| open > 0) {
+        // They may wait behind a nonce that nothing took, of a batch that was ended from outside.
+        gap::close((&store, &keys, head), chain, signer).await?;
+    }
     Ok(Some(open))
+}
+
+/// Sends a transaction that the node has lost once more, as it is.
+async fn again(chain: &Chain, sent: &Sent, lost: Progress) -> Progress {
+    match (chain.node.broadcast(&sent.signed).await, lost) {
+        (Broadcast::Taken, _) => Progress::Pending,
+        // Another one of its nonce is in a block. Of one that the node never knew, its look-ups may lag.
+        (Broadcast::Refused(Reason::BadNonce), Progress::Dropped) => Progress::Replaced,
+        (_, lost) => lost,
+    }
 }

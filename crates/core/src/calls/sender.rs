@@ -37,12 +37,12 @@ struct Ready {
 }
 
 pub(super) struct Sender<'a> {
-    pub app: &'a App,
-    pub head: &'a Head,
-    pub keys: TenantKey,
-    pub store: Store,
+    app: &'a App,
+    head: &'a Head,
+    keys: TenantKey,
+    store: Store,
     until: Timestamp,
-    pub state: State,
+    state: State,
     unsigned: VecDeque<Entry>,
     ready: VecDeque<Ready>,
     flights: FuturesUnordered<Flight<'a>>,
@@ -140,7 +140,7 @@ impl<'a> Sender<'a> {
             let waited = self.now().since_ms(self.folded) >= FOLD_MS;
             let done = self.flights.is_empty() && self.ready.is_empty() && self.unsigned.is_empty();
             if done {
-                gap::close(self, chain, signer).await?;
+                gap::close((&self.store, &self.keys, self.head), chain, signer).await?;
             }
             if self.settled.len() >= FOLD_ITEMS || (waited && !self.settled.is_empty()) || done {
                 self.fold().await?;
@@ -236,7 +236,7 @@ impl<'a> Sender<'a> {
     }
 
     /// Learns how many of the signer's transactions are in blocks; false when that is not known.
-    pub async fn look_at(&mut self, chain: &Chain, signer: &Signer) -> bool {
+    async fn look_at(&mut self, chain: &Chain, signer: &Signer) -> bool {
         let now = self.now();
         if self.account.is_some() && now.since_ms(self.looked) < FOLD_MS {
             return true;
@@ -247,10 +247,6 @@ impl<'a> Sender<'a> {
         }
         self.looked = now;
         self.account.is_some()
-    }
-
-    pub fn account_nonce(&self) -> u64 {
-        self.account.unwrap_or(0)
     }
 
     fn send(&mut self, chain: &'a Chain, ready: Ready) {
@@ -363,7 +359,7 @@ impl<'a> Sender<'a> {
     }
 
     /// Writes what is settled to the state.
-    pub async fn fold(&mut self) -> Result<(), Fault> {
+    async fn fold(&mut self) -> Result<(), Fault> {
         while !self.settled.is_empty() && self.state.waits_for_calls() {
             let mut next = self.state.next(self.app.entropy().hex32(), self.now());
             for (index, settled) in &self.settled {

@@ -176,7 +176,7 @@ impl Store {
         Ok(Nonces { rev: item.int("rev")?, next: item.int("next")?, free: item.json("free")? })
     }
 
-    /// Takes nonces for `entries`, each with its transaction, while the batch is running.
+    /// Takes nonces for `entries`, each with its transaction; for calls while the batch is running.
     pub async fn claim(
         &self,
         keys: &TenantKey,
@@ -193,10 +193,11 @@ impl Store {
             .expression_attribute_names("#status", "status")
             .expression_attribute_values(":seed", s(head.seed.as_str()))
             .expression_attribute_values(":running", s(Status::Running.as_str()));
-        let mut items = vec![
-            TransactWriteItem::builder().condition_check(built(running.build())?).build(),
-            self.nonces_item(network, address, nonces)?,
-        ];
+        let mut items = vec![self.nonces_item(network, address, nonces)?];
+        // A payment is no item's call: it may be made after the end of its batch.
+        if entries.iter().any(|entry| matches!(entry.place, Place::Item(_))) {
+            items.push(TransactWriteItem::builder().condition_check(built(running.build())?).build());
+        }
         for entry in entries {
             // Who has the row unsigned signs it; a payment has none yet.
             let unsigned = match entry.place {

@@ -59,7 +59,7 @@ pub enum Progress {
     AbortByResponse,
     /// It is in a block, and would have moved what it did not promise.
     AbortByPostCondition,
-    /// It will not be in a block: the pool has lost it.
+    /// The pool has lost it: it will not be in a block unless it is sent again.
     Dropped,
     /// It will not be in a block: another transaction of its nonce is.
     Replaced,
@@ -93,11 +93,11 @@ impl Progress {
         all.into_iter().find(|progress| progress.as_str() == word)
     }
 
-    /// Whether nothing more will become of it.
+    /// Whether nothing more will become of it. What was dropped can be sent again.
     pub fn is_final(self) -> bool {
         match self {
-            Self::Missing | Self::Pending => false,
-            Self::Success | Self::AbortByResponse | Self::AbortByPostCondition | Self::Dropped | Self::Replaced => true,
+            Self::Missing | Self::Pending | Self::Dropped => false,
+            Self::Success | Self::AbortByResponse | Self::AbortByPostCondition | Self::Replaced => true,
         }
     }
 }
