@@ -9,10 +9,13 @@
     reason = "a harness of tests panics where a test would fail"
 )]
 
+pub mod ledger_schedule;
 pub mod memories;
 pub mod seam;
 pub mod sim;
 pub mod soak;
 mod world;
 
-pub use world::{Answer, World, caller, config, fixed_clock};
+pub use world::{
+    Answer, CONTRACT, CREATOR, ORBY_KEY, OTHER_CREATOR, World, caller, config, fixed_clock, stacks_settings,
+};

@@ -90,6 +90,8 @@ struct Inner {
     /// By a text in the body.
     standing: Vec<(String, Fault)>,
     trouble: Option<Trouble>,
+    /// Calls until the process dies, and whether the last of them is done.
+    death: Option<(usize, bool)>,
     queue: Vec<String>,
 }
 
@@ -154,6 +156,28 @@ impl Seam {
     /// Ends the random faults; what there was of them.
     pub fn calm(&self) -> Option<Trouble> {
         self.inner().trouble.take()
+    }
+
+    /// The process dies at its call number `number`, from 0: before it is done, or just after. From then on no call is
+    /// answered, until [`Seam::revive`].
+    pub fn die_at(&self, number: usize, after: bool) {
+        self.inner().death = Some((number, after));
+    }
+
+    /// Another process takes over.
+    pub fn revive(&self) {
+        self.inner().death = None;
+    }
+
+    /// Whether this call is the last one of a dying process, and whether it is done; `None` for any before.
+    fn dying(&self) -> Option<bool> {
+        let mut inner = self.inner();
+        let (left, after) = inner.death.as_mut()?;
+        if *left > 0 {
+            *left -= 1;
+            return None;
+        }
+        Some(std::mem::take(after))
     }
 
     /// Forgets the faults that have not happened.
@@ -264,6 +288,12 @@ impl HttpConnector for Seam {
         let body: Value =
             request.body().bytes().and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default();
         let place = self.keep(&operation, &body);
+        if let Some(done) = self.dying() {
+            if done {
+                drop(self.answer(&request, (&operation, body), None, place));
+            }
+            return HttpConnectorFuture::new(std::future::pending());
+        }
         let Hit { fault, before, after } = self.hit(&operation, &body);
         if before.is_zero() && after.is_zero() && !matches!(fault, Some(Fault::Hang)) {
             return HttpConnectorFuture::ready(self.answer(&request, (&operation, body), fault, place));

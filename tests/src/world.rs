@@ -6,14 +6,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use batch_core::app::{App, Parts};
 use batch_core::auth::{ApiKey, ApiKeyRecord, Fetch};
 use batch_core::config::{Aws, Config, Function, Issuer, Tables};
+use batch_core::gateway::{orby, stacks};
 use batch_core::http::{Request, Response, handle};
-use batch_core::limits::Limits;
+use batch_core::limits::{CONTENT_CONCURRENCY, Limits};
 use batch_core::metrics::Metrics;
 use batch_core::model::Model;
 use batch_core::rate::{MOST_BATCHES, MOST_OPERATIONS, OPERATIONS_PER_BATCH, Quotas, Rates};
 use batch_core::runtime::{Clock, Entropy, Timestamp};
 use http::HeaderMap;
 use serde_json::{Value, json};
+
+use batch_local::orby::OrbySandbox;
+use batch_local::stacks::StacksNode;
 
 use crate::seam::{Seam, dispatch};
 
@@ -33,6 +37,10 @@ pub struct World {
     pub app: App,
     /// Between it and the database.
     pub seam: Seam,
+    /// Where content is registered.
+    pub node: StacksNode,
+    /// The sandbox of Orby.
+    pub orby: OrbySandbox,
     key: String,
     lines: Arc<Mutex<Vec<Value>>>,
 }
@@ -130,8 +138,44 @@ pub fn config() -> Config {
         }),
         cursor_key: Some("c".repeat(32).into()),
         rates: Rates { records: UNBOUNDED, memories: UNBOUNDED },
+        stacks: None,
+        orby: Some(orby_settings()),
+        content_concurrency: CONTENT_CONCURRENCY,
         log_level: tracing::Level::INFO,
     }
+}
+
+/// A creator that the settings have a key of.
+pub const CREATOR: &str = "ST1SJ3DTE5DN7X54YDH5D64R3BCB6A2AG2ZQ8YPD5";
+/// Another one.
+pub const OTHER_CREATOR: &str = "ST1PQHQKV0RJXZFY1DGX8MNSNYVE3VGZJSRTPGZGM";
+/// Where content is registered.
+pub const CONTRACT: &str = "ST2PXWK3KRYWWXRBXMV3V7RNJXTGT1Q5YCWTRY92T.content";
+/// The keys of the two creators.
+const SIGNERS: &str = r#"{
+    "ST1SJ3DTE5DN7X54YDH5D64R3BCB6A2AG2ZQ8YPD5": "7287ba251d44a4d3fd9276c88ce34c5c52a038955511cccaf77e61068649c178", "ST1PQHQKV0RJXZFY1DGX8MNSNYVE3VGZJSRTPGZGM": "753b7cc01a1a2e86221266a154af739463fce51219d97e4f856cd7200c3bd2a6"
+}"#;
+
+/// A node, and keys of [`CREATOR`] and [`OTHER_CREATOR`].
+pub fn stacks_settings() -> stacks::Settings {
+    stacks::Settings {
+        node_url: "http://127.0.0.1:1".into(),
+        extended_path: "/extended/v1".into(),
+        network: stacks::Network::Testnet,
+        contract: CONTRACT.into(),
+        signers: SIGNERS.to_owned().into(),
+        fee: 2_500,
+        most_fee: 500_000,
+    }
+}
+
+/// The sandbox of Orby, reached without a socket.
+const ORBY_URL: &str = "https://orby.invalid";
+/// Its key, which is in no log.
+pub const ORBY_KEY: &str = "c0ffee-the-key-of-orby";
+
+fn orby_settings() -> orby::Settings {
+    orby::Settings { url: ORBY_URL.into(), key: ORBY_KEY.to_owned().into(), status_method: None }
 }
 
 /// Keeps the lines of metrics.
@@ -167,15 +211,31 @@ impl World {
         Self::of(config, Model::shipped().expect("the shipped model is right"), Limits::default(), (None, 1)).await
     }
 
+    /// With a node, and keys of [`CREATOR`] and [`OTHER_CREATOR`].
+    pub async fn chained(limits: Limits) -> Self {
+        let config = Config { stacks: Some(stacks_settings()), ..config() };
+        Self::of(config, Model::shipped().expect("the shipped model is right"), limits, (None, 1)).await
+    }
+
     /// With other settings, keys of the issuer from `jwks`, and all chance from a seed.
     pub async fn of(config: Config, model: Model, limits: Limits, (jwks, seed): (Option<Fetch>, u64)) -> Self {
         let seam = Seam::new(batch_local::database_in_memory().expect("an empty database"));
         let lines = Arc::<Mutex<Vec<Value>>>::default();
-        let (http, metrics) = (Some(seam.client()), kept(&lines));
-        let parts = Parts { http, jwks, clock: fixed_clock(), entropy: chance(seed), limits, metrics };
+        let node = StacksNode::new(CONTRACT);
+        let orby = OrbySandbox::new(ORBY_KEY, ORBY_URL);
+        let parts = Parts {
+            http: Some(seam.client()),
+            stacks: Some(node.transport()),
+            orby: Some(orby.transport()),
+            jwks,
+            clock: fixed_clock(),
+            entropy: chance(seed),
+            limits,
+            metrics: kept(&lines),
+        };
         let app = App::assemble(config, model, parts).expect("the app starts");
         let key = caller(&app, "t1", "alice", &[]).await;
-        let world = Self { app, seam, key, lines };
+        let world = Self { app, seam, node, orby, key, lines };
         // The key's record is cached from here on, so that the calls of a batch are the batch's own.
         world.get("/capabilities").await;
         world.seam.take_calls();
@@ -186,12 +246,18 @@ impl World {
     #[must_use]
     pub fn another(&self) -> Self {
         let seam = Seam::new(self.seam.database().clone());
-        let (http, clock) = (Some(seam.client()), self.app.clock().clone());
-        let (limits, metrics) = (*self.app.limits(), kept(&self.lines));
-        let parts = Parts { http, jwks: None, clock, entropy: chance(u64::MAX / 2), limits, metrics };
+        let parts = Parts {
+            http: Some(seam.client()),
+            clock: self.app.clock().clone(),
+            entropy: chance(u64::MAX / 2),
+            limits: *self.app.limits(),
+            metrics: kept(&self.lines),
+            ..Parts::default()
+        };
         let model = Model::shipped().expect("the shipped model is right");
         let app = App::assemble(config(), model, parts).expect("the app starts");
-        Self { app, seam, key: self.key.clone(), lines: self.lines.clone() }
+        let (node, orby) = (self.node.clone(), self.orby.clone());
+        Self { app, seam, node, orby, key: self.key.clone(), lines: self.lines.clone() }
     }
 
     /// An API key's text for another caller.
@@ -266,6 +332,9 @@ impl World {
                 return delivered;
             }
             delivered += messages.len();
+            assert!(delivered < 10_000, "messages make messages for ever: {messages:?}");
+            // Between two deliveries there is time for a block.
+            self.node.mine();
             assert_eq!(self.deliver(&messages).await, Vec::<String>::new(), "a message failed");
         }
     }

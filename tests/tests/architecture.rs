@@ -40,7 +40,7 @@ fn check_absent(folder: &str, words: &[&str]) {
 
 #[test]
 fn pure_modules_know_no_sdk_no_runtime_and_no_http() {
-    for module in ["batch", "operation", "plan", "model", "dialect", "search"] {
+    for module in ["batch", "operation", "plan", "model", "dialect", "intent", "search"] {
         check_absent(
             &format!("crates/core/src/{module}"),
             &[

@@ -13,6 +13,9 @@ use aws_smithy_types::timeout::TimeoutConfig;
 
 use crate::auth::{Authenticator, Fetch, Jwks, Settings, Verifier};
 use crate::config::{Aws, Config};
+use crate::gateway::orby::{self, Orby};
+use crate::gateway::stacks::{Chain, Transport};
+use crate::intent::Tokens;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::model::Model;
@@ -37,12 +40,20 @@ struct Inner {
     cursor_key: Option<CursorKey>,
     limiter: Limiter,
     metrics: Metrics,
+    chain: Option<Chain>,
+    orby: Option<Orby>,
+    tokens: Tokens,
+    content_concurrency: usize,
 }
 
 /// What a test may put in the place of the real thing.
 pub struct Parts {
     /// How AWS is called; `None` for the shared client with pinned roots.
     pub http: Option<SharedHttpClient>,
+    /// How the node of the chain is called; `None` for HTTP.
+    pub stacks: Option<Transport>,
+    /// How Orby is called; `None` for HTTP.
+    pub orby: Option<orby::Transport>,
     /// How the issuer's keys are fetched; `None` for HTTPS.
     pub jwks: Option<Fetch>,
     /// The time.
@@ -59,6 +70,8 @@ impl Default for Parts {
     fn default() -> Self {
         Self {
             http: None,
+            stacks: None,
+            orby: None,
             jwks: None,
             clock: Clock::system(),
             entropy: Entropy::system(),
@@ -118,6 +131,12 @@ impl App {
             CursorKey::new(secret.expose())
                 .ok_or_else(|| StartError("setting CURSOR_KEY is shorter than 32 characters".into()))
         });
+        let chain = config.stacks.map(|settings| {
+            let chain = Chain::new(&settings, parts.stacks);
+            chain.map_err(|bad| StartError(format!("setting {} {}", bad.name, bad.reason)))
+        });
+        let orby = config.orby.map(|settings| reach_orby(&settings, parts.orby)).transpose()?;
+        let tokens = Tokens::shipped().map_err(|error| StartError(error.to_string()))?;
         Ok(Self(Arc::new(Inner {
             store,
             queue,
@@ -129,6 +148,10 @@ impl App {
             cursor_key: cursor_key.transpose()?,
             limiter: Limiter::new(config.rates),
             metrics: parts.metrics,
+            chain: chain.transpose()?,
+            orby,
+            tokens,
+            content_concurrency: config.content_concurrency,
         })))
     }
 
@@ -185,6 +208,26 @@ impl App {
         &self.0.metrics
     }
 
+    /// Where content is registered, in functions that tell its contract.
+    pub fn chain(&self) -> Option<&Chain> {
+        self.0.chain.as_ref()
+    }
+
+    /// Where intents are built and sent, in a deployment that does so.
+    pub fn orby(&self) -> Option<&Orby> {
+        self.0.orby.as_ref()
+    }
+
+    /// The chains and tokens that intents may name.
+    pub fn tokens(&self) -> &Tokens {
+        &self.0.tokens
+    }
+
+    /// Contract calls of one batch that are under way at the same time.
+    pub fn content_concurrency(&self) -> usize {
+        self.0.content_concurrency
+    }
+
     /// The secret of page cursors, in functions that take calls.
     pub fn cursor_key(&self) -> Option<&CursorKey> {
         self.0.cursor_key.as_ref()
@@ -203,6 +246,12 @@ fn pinned_client() -> Result<SharedHttpClient, StartError> {
     let client =
         aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).tls_context(tls);
     Ok(client.build_https())
+}
+
+fn reach_orby(settings: &orby::Settings, given: Option<orby::Transport>) -> Result<Orby, StartError> {
+    let transport = given.or_else(orby::over_http).ok_or_else(|| StartError("no HTTP client for Orby".into()))?;
+    let unsafe_url = || StartError("setting ORBY_URL is neither https nor on a loopback host".into());
+    Orby::new(transport, settings).ok_or_else(unsafe_url)
 }
 
 fn jwks(url: &str) -> Result<Jwks, StartError> {

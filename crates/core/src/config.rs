@@ -5,6 +5,8 @@ use std::fmt;
 use tracing::Level;
 
 use crate::auth::Redacted;
+use crate::gateway::{orby, stacks};
+use crate::limits::{CONTENT_CONCURRENCY, MOST_CONTENT_CONCURRENCY};
 use crate::rate::{MOST_BATCHES, MOST_OPERATIONS, OPERATIONS_PER_BATCH, Quotas, Rates};
 
 /// Names of the tables.
@@ -87,6 +89,12 @@ pub struct Config {
     pub cursor_key: Option<Redacted<String>>,
     /// How much a caller may send.
     pub rates: Rates,
+    /// Where content is registered, in functions that tell its contract; `None` where there is no such place.
+    pub stacks: Option<stacks::Settings>,
+    /// How intents are built and sent; `None` where they are not.
+    pub orby: Option<orby::Settings>,
+    /// Contract calls of one batch that are under way at the same time.
+    pub content_concurrency: usize,
     /// The least level logged.
     pub log_level: Level,
 }
@@ -136,8 +144,28 @@ impl Function {
     /// The settings it can do without.
     pub fn optional_settings(self) -> &'static [&'static str] {
         match self {
-            Self::Submit | Self::Status => &["BATCHES_PER_MINUTE", "OPERATIONS_PER_MINUTE", "LOG_LEVEL"],
-            Self::Executor => &["LOG_LEVEL"],
+            Self::Submit | Self::Status => &[
+                "BATCHES_PER_MINUTE",
+                "OPERATIONS_PER_MINUTE",
+                "ORBY_URL",
+                "ORBY_API_KEY",
+                "ORBY_STATUS_METHOD",
+                "LOG_LEVEL",
+            ],
+            Self::Executor => &[
+                "STACKS_NODE_URL",
+                "STACKS_EXTENDED_PATH",
+                "STACKS_NETWORK",
+                "STACKS_CONTRACT",
+                "STACKS_SIGNERS",
+                "STACKS_FEE",
+                "STACKS_MAX_FEE",
+                "CONTENT_CONCURRENCY",
+                "ORBY_URL",
+                "ORBY_API_KEY",
+                "ORBY_STATUS_METHOD",
+                "LOG_LEVEL",
+            ],
         }
     }
 }
@@ -156,6 +184,51 @@ fn rates(env: Env<'_>) -> Result<Rates, SettingError> {
     let least = batches * OPERATIONS_PER_BATCH;
     let operations = number(env, "OPERATIONS_PER_MINUTE", (least, MOST_OPERATIONS))?.unwrap_or(least);
     Ok(Rates { records: Quotas { batches, operations }, ..Rates::default() })
+}
+
+/// The chain: none without a node, and then the others mean nothing.
+fn stacks(env: Env<'_>) -> Result<Option<stacks::Settings>, SettingError> {
+    let optional = |name: &str| env(name).filter(|value| !value.is_empty());
+    let word = optional("STACKS_NETWORK").unwrap_or_else(|| stacks::Network::Mainnet.as_str().to_owned());
+    let network = stacks::Network::parse(&word);
+    let network = network.ok_or(SettingError { name: "STACKS_NETWORK", reason: "is neither mainnet nor testnet" })?;
+    let fee = number(env, "STACKS_FEE", (1, MOST_FEE))?.unwrap_or(DEFAULT_FEE);
+    let most_fee = number(env, "STACKS_MAX_FEE", (fee, MOST_FEE))?.unwrap_or(fee.max(DEFAULT_MOST_FEE));
+    let (signers, contract) = (optional("STACKS_SIGNERS").unwrap_or_default(), optional("STACKS_CONTRACT"));
+    let extended_path = optional("STACKS_EXTENDED_PATH").unwrap_or_else(|| "/extended/v1".to_owned());
+    let Some(node_url) = optional("STACKS_NODE_URL") else { return Ok(None) };
+    Ok(Some(stacks::Settings {
+        node_url,
+        extended_path,
+        network,
+        contract: contract
+            .ok_or(SettingError { name: "STACKS_CONTRACT", reason: "is not set, but STACKS_NODE_URL is" })?,
+        signers: Redacted::new(signers),
+        fee: u64::from(fee),
+        most_fee: u64::from(most_fee),
+    }))
+}
+
+/// Orby: none without a URL, and then the others mean nothing.
+fn orby(env: Env<'_>) -> Result<Option<orby::Settings>, SettingError> {
+    let optional = |name: &str| env(name).filter(|value| !value.is_empty());
+    let Some(url) = optional("ORBY_URL") else { return Ok(None) };
+    let key = optional("ORBY_API_KEY");
+    let key = key.ok_or(SettingError { name: "ORBY_API_KEY", reason: "is not set, but ORBY_URL is" })?;
+    Ok(Some(orby::Settings { url, key: Redacted::new(key), status_method: optional("ORBY_STATUS_METHOD") }))
+}
+
+/// What is offered where the node has no estimate, millionths of an STX: ten times the least for such a call.
+const DEFAULT_FEE: u32 = 2_500;
+/// What is never exceeded where the setting does not say otherwise: half an STX.
+const DEFAULT_MOST_FEE: u32 = 500_000;
+/// The most that a setting may say: a thousand STX.
+const MOST_FEE: u32 = 1_000_000_000;
+
+fn concurrency(env: Env<'_>) -> Result<usize, SettingError> {
+    let most = u32::try_from(MOST_CONTENT_CONCURRENCY).unwrap_or(u32::MAX);
+    let given = number(env, "CONTENT_CONCURRENCY", (1, most))?;
+    Ok(given.and_then(|given| usize::try_from(given).ok()).unwrap_or(CONTENT_CONCURRENCY))
 }
 
 fn log_level(env: Env<'_>) -> Result<Level, SettingError> {
@@ -202,6 +275,9 @@ impl Config {
             issuer: needs("JWT_ISSUER").then_some(issuer),
             cursor_key: optional("CURSOR_KEY").filter(|_| needs("CURSOR_KEY")).map(Redacted::new),
             rates: if function == Function::Executor { Rates::default() } else { rates(env)? },
+            stacks: if function == Function::Executor { stacks(env)? } else { None },
+            orby: orby(env)?,
+            content_concurrency: if function == Function::Executor { concurrency(env)? } else { CONTENT_CONCURRENCY },
             log_level: log_level(env)?,
         })
     }

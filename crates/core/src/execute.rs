@@ -2,12 +2,14 @@
 
 use crate::app::App;
 use crate::batch::{Head, State, Status};
+use crate::calls;
 use crate::engine::{Ran, Run, run};
+use crate::intents;
 use crate::lifecycle::give_up;
 use crate::limits::{EXECUTOR_BUDGET_MS, FIRST_WATCH_MS, MOST_WATCH_MS, SWEPT_MINUTES};
 use crate::queue::{Message, VERSION};
 use crate::runtime::Timestamp;
-use crate::store::{Contents, Fault, Standing, TenantKey, Watched};
+use crate::store::{Contents, Entry, Fault, Standing, TenantKey, Watched};
 
 /// Runs the batch on from `state` until it has ended or `until` is near.
 pub async fn execute(
@@ -23,8 +25,14 @@ pub async fn execute(
     let with = Run { store: &store, model, limits, clock, entropy, until, head };
     let before = state.as_ref().map(|state| state.rev);
     // The largest future there is: in a box, those that wait for it stay small.
-    let ran = Box::pin(run(&with, state, contents)).await?;
+    let mut ran = Box::pin(run(&with, state, contents)).await?;
+    if ran.state.as_ref().is_some_and(State::waits_for_calls) {
+        ran.state = Box::pin(calls::make(app, head, until)).await?;
+    }
     let summary = ran.state.as_ref().map(|state| state.summary).unwrap_or_default();
+    if let Some(state) = ran.state.as_ref().filter(|_| ran.ended()) {
+        calls::warn_of(head, state);
+    }
     tracing::info!(
         batch.id = %head.id,
         batch.status = ran.state.as_ref().map_or("pending", |state| state.status.as_str()),
@@ -97,13 +105,19 @@ async fn resume(app: &App, message: &Message, deadline: Timestamp) -> Result<Han
     let until = deadline.min(app.clock().now().plus_ms(EXECUTOR_BUDGET_MS));
     let store = app.store().until(until);
     let keys = TenantKey::new(&message.tenant);
-    let Some((head, state)) = store.batch(&keys, &message.batch_id).await? else {
+    let Some((head, state, entries)) = store.batch_and_ledger(&keys, &message.batch_id).await? else {
         tracing::warn!(batch.id = %message.batch_id, "no such batch; the message is dropped");
         return Ok(Handled::Done);
     };
-    // A wide commit that was stopped by the batch's end may have left locks.
-    if state.as_ref().is_some_and(|state| state.status.is_terminal() && state.stale.is_empty()) {
+    if head.profile.is_some() {
+        let Some(delay_s) = Box::pin(intents::resume(app, message, until)).await? else { return Ok(Handled::Done) };
+        let Some(queue) = app.queue() else { return Ok(Handled::Again) };
+        queue.send(message, delay_s, deadline).await?;
         return Ok(Handled::Done);
+    }
+    // A wide commit that was stopped by the batch's end may have left locks.
+    if let Some(state) = state.as_ref().filter(|state| state.status.is_terminal() && state.stale.is_empty()) {
+        return follow(app, message, (&head, state, entries), (until, deadline)).await;
     }
     let left_locks = state.as_ref().is_some_and(|state| state.status.is_terminal());
     let contents = store.contents(&keys, &head, state.as_ref()).await?;
@@ -112,6 +126,9 @@ async fn resume(app: &App, message: &Message, deadline: Timestamp) -> Result<Han
         // They are off now, which the state, being final, cannot tell the sweep.
         store.unwatch(&keys, &head.id).await?;
     }
+    if ran.ended() && app.chain().is_some() && ran.state.as_ref().is_some_and(State::has_calls_to_follow) {
+        look_again(app, message, deadline).await;
+    }
     // A paused batch is sent again when it is resumed.
     if ran.ended() || ran.paused() {
         return Ok(Handled::Done);
@@ -119,6 +136,38 @@ async fn resume(app: &App, message: &Message, deadline: Timestamp) -> Result<Han
     let Some(queue) = app.queue() else { return Ok(Handled::Again) };
     queue.send(message, delay_s(ran.state.as_ref(), app.clock().now()), deadline).await?;
     Ok(Handled::Done)
+}
+
+/// Looks up what became of the transactions of a batch that has ended; for a minute by messages of its own, later when
+/// the sweep asks.
+async fn follow(
+    app: &App,
+    message: &Message,
+    (head, state, entries): (&Head, &State, Vec<Entry>),
+    (until, deadline): (Timestamp, Timestamp),
+) -> Result<Handled, Fault> {
+    if head.job.is_none() {
+        return Ok(Handled::Done);
+    }
+    let open = calls::follow(app, head, entries, until).await?;
+    if open == Some(0) {
+        tracing::info!(batch.id = %head.id, "every transaction of the batch has come to its end");
+    } else if open.is_some() && app.clock().now().since_ms(state.updated) < FOLLOWED_MS {
+        look_again(app, message, deadline).await;
+    }
+    Ok(Handled::Done)
+}
+
+/// How long after its end a batch's transactions are looked up without the sweep, milliseconds.
+const FOLLOWED_MS: i64 = 60_000;
+/// Between two such looks, seconds: about as long as a block takes.
+const LOOK_S: i64 = 5;
+
+async fn look_again(app: &App, message: &Message, deadline: Timestamp) {
+    let Some(queue) = app.queue() else { return };
+    if let Err(fault) = queue.send(message, LOOK_S, deadline).await {
+        tracing::warn!(batch.id = %message.batch_id, error = %fault, "message not sent; the sweep looks");
+    }
 }
 
 /// Seconds until a continuation can do anything: while another process prepares a wide commit, until its lease is over.
@@ -160,7 +209,13 @@ async fn look_after(
     deadline: Timestamp,
 ) -> Result<(), Fault> {
     let (store, keys) = (app.store().until(deadline), TenantKey::new(&watched.tenant));
-    let paused_until = match watched.standing {
+    let standing = match watched.standing {
+        Standing::Followed if is_followed(app, watched, deadline).await? => Standing::Open { paused_until: None },
+        Standing::Followed => Standing::Ended,
+        standing => standing,
+    };
+    let paused_until = match standing {
+        Standing::Followed => None,
         Standing::Ended if watched.every_ms.is_some() => return store.unwatch(&keys, &watched.id).await,
         Standing::Ended => return Ok(()),
         Standing::Open { paused_until } => paused_until,
@@ -179,6 +234,16 @@ async fn look_after(
         store.watch(&keys, &watched.id, (due, every)).await?;
     }
     Ok(())
+}
+
+/// Whether transactions of a batch that has ended are still open.
+async fn is_followed(app: &App, watched: &Watched, deadline: Timestamp) -> Result<bool, Fault> {
+    if app.chain().is_none() {
+        return Ok(false);
+    }
+    let keys = TenantKey::new(&watched.tenant);
+    let read = app.store().until(deadline).batch_and_ledger(&keys, &watched.id).await?;
+    Ok(read.is_some_and(|(_, _, entries)| entries.iter().any(calls::is_open)))
 }
 
 enum Reading {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::app::App;
 use crate::auth::Caller;
-use crate::batch::{BatchId, Cut, Entry, Head, State, Status, Work};
+use crate::batch::{BatchId, Call, Content, Cut, Entry, Head, Settled, State, Status, Work};
 use crate::json::{canonical, sha256_hex};
 use crate::limits::{MAX_PAUSES, MAX_RETRY_ATTEMPTS};
 use crate::operation::{Code, Operation, OperationId, Outcome};
@@ -48,6 +48,10 @@ pub async fn act(app: &App, caller: &Caller, id: &BatchId, act: Act) -> Result<O
     loop {
         let found = status::batch(app, caller, id).await.map_err(Refusal::NotStarted)?;
         let Some((head, before)) = found else { return Ok(None) };
+        if head.profile.is_some() && (act != Act::Cancel || before.as_ref().is_some_and(|s| !s.status.is_terminal())) {
+            let message = "a batch of intents can be cancelled until it is executed, and not paused";
+            return Err(Rejection::new(Code::NotSupported, message).into());
+        }
         let now = app.clock().now().max(head.created);
         let state = before.clone().unwrap_or_else(|| State::begun(&head, now));
         let mut next = state.next(app.entropy().hex32(), now);
@@ -110,7 +114,8 @@ pub async fn give_up(app: &App, keys: &TenantKey, id: &BatchId) -> Result<bool, 
         let Some((head, before)) = store.batch(keys, id).await? else { return Ok(true) };
         let now = app.clock().now();
         let state = before.clone().unwrap_or_else(|| State::begun(&head, now));
-        if state.status.is_terminal() || state.status == Status::Committed {
+        // What was signed and sent cannot be given up: what becomes of it is told by its chain.
+        if state.status.is_terminal() || state.status == Status::Committed || head.profile.is_some() {
             return Ok(state.status.is_terminal());
         }
         let mut next = state.next(app.entropy().hex32(), now);
@@ -147,9 +152,17 @@ pub async fn retry(
     caller: &Caller,
     id: &BatchId,
     (path, idempotency_key): (&str, Option<&str>),
+    only_contract: bool,
 ) -> Result<Option<Retried>, Refusal> {
-    let found = status::batch(app, caller, id).await.map_err(Refusal::NotStarted)?;
-    let Some((head, state)) = found else { return Ok(None) };
+    let found = status::batch_and_calls(app, caller, id).await.map_err(Refusal::NotStarted)?;
+    let Some((head, state, calls)) = found else { return Ok(None) };
+    if head.profile.is_some() {
+        let message = "intents are built and signed anew: POST /api/v1/batch/{batchId}/retry";
+        return Err(Rejection::new(Code::NotSupported, message).into());
+    }
+    if head.job.as_ref().is_some_and(|job| !caller.acts_for(&job.creator)) {
+        return Err(Rejection::new(Code::Forbidden, "you do not act for the creator of this batch").into());
+    }
     if !state.as_ref().is_some_and(|state| state.status.is_terminal()) {
         return Err(
             Rejection::new(Code::BatchNotEnded, "the batch has not ended; only then it is known what failed").into()
@@ -161,7 +174,16 @@ pub async fn retry(
         return Err(Rejection::new(Code::RetryLimit, message).into());
     }
     let results = status::results(app, &head, state.as_ref()).await.map_err(Refusal::NotStarted)?;
-    let (operations, given) = remainder(&results.plan, &results.outcomes);
+    let (operations, given, content) = match results.plan.content() {
+        None => {
+            let (operations, given) = remainder(&results.plan, &results.outcomes);
+            (operations, given, None)
+        }
+        Some(content) => {
+            let (operations, content) = content_remainder(content, &results, &calls, only_contract);
+            (operations, BTreeMap::new(), Some(content))
+        }
+    };
     if operations.is_empty() {
         return Err(Rejection::new(Code::NothingToRetry, "every operation succeeded").into());
     }
@@ -177,15 +199,46 @@ pub async fn retry(
         path,
         idempotency_key,
         preference: &preference,
-        work: Work { operations: plan.into_operations(), given },
+        work: Work { operations: plan.into_operations(), given, content, ..Work::default() },
         order,
         options: head.options.clone(),
         reference: head.reference.clone(),
-        body_hash: sha256_hex(canonical(&serde_json::json!(["retry", id.as_str()])).as_bytes()),
+        body_hash: sha256_hex(canonical(&retry_of(id, only_contract)).as_bytes()),
         retries: Some((&head, attempt)),
     };
-    let (Submitted::Ended(told) | Submitted::Accepted(told)) = acceptance.accept(app).await?;
+    let (Submitted::Ended(told) | Submitted::Accepted(told)) = Box::pin(acceptance.accept(app)).await?;
     Ok(Some(Retried { told, count, attempt }))
+}
+
+/// What an idempotency key of a retry stands for.
+fn retry_of(id: &BatchId, only_contract: bool) -> serde_json::Value {
+    if only_contract {
+        return serde_json::json!(["retry", id.as_str(), "contract"]);
+    }
+    serde_json::json!(["retry", id.as_str()])
+}
+
+/// The items of a content job that failed, or with `only_contract` those whose calls were refused.
+fn content_remainder(
+    content: &Content,
+    results: &status::Results,
+    calls: &BTreeMap<usize, Call>,
+    only_contract: bool,
+) -> (Vec<Operation>, Content) {
+    let refused = |index: usize| {
+        let settled = calls.get(&index).and_then(|call| call.settled.as_ref());
+        matches!(settled, Some(Settled::Refused { .. }))
+    };
+    let wanted = |index: usize| {
+        let completed = results.outcomes.get(index).is_some_and(|o| o.as_ref().is_some_and(Outcome::is_completed));
+        if only_contract { completed && refused(index) } else { !completed }
+    };
+    let wanted = content.ids.iter().enumerate().filter(|(index, _)| wanted(*index));
+    let ids: Vec<String> = wanted.map(|(_, id)| id.clone()).collect();
+    let mut job = content.job.clone();
+    job.contract_only |= only_contract;
+    let content = Content { job, ids };
+    (content.operations(), content)
 }
 
 /// The operations that did not succeed, and the results of the others that they refer to.

@@ -62,6 +62,26 @@ pub const MAX_READ_OFFSET: usize = MAX_SCANNED_ROWS;
 pub const DEFAULT_TIMEOUT_MS: u64 = 30_000;
 /// The time of a batch in the background that names no `timeout`, milliseconds: one hour.
 pub const BACKGROUND_TIMEOUT_MS: i64 = 3_600_000;
+/// The time of a content job, milliseconds: nine minutes, so that a client that polls for ten sees its end.
+pub const CONTENT_TIMEOUT_MS: i64 = 540_000;
+/// Contract calls of one batch that are under way at the same time.
+pub const CONTENT_CONCURRENCY: usize = 10;
+/// The most of them that a setting may allow.
+pub const MOST_CONTENT_CONCURRENCY: usize = 20;
+/// Transactions of one signer that may wait for a block. A node lets 25 wait; the rest is for those of others.
+pub const MOST_IN_CHAIN: u64 = 20;
+/// Items settled after which a batch's state is written, so that a client sees them.
+pub const FOLD_ITEMS: usize = 10;
+/// The longest time until it is written all the same, milliseconds.
+pub const FOLD_MS: i64 = 1_000;
+/// Characters of a content item's id.
+pub const MAX_CONTENT_ID: usize = 128;
+/// Characters of a creator.
+pub const MAX_CREATOR: usize = 128;
+/// Characters of `removalReason`.
+pub const MAX_REMOVAL_REASON: usize = 500;
+/// A content job that took longer than this is slow, milliseconds.
+pub const SLOW_CONTENT_MS: i64 = 120_000;
 /// Retries in a line, each of the one before.
 pub const MAX_RETRY_ATTEMPTS: usize = 3;
 /// `options.timeout` at most, milliseconds.
@@ -137,6 +157,9 @@ pub struct Limits {
     /// than a message is away (360 s).
     #[serde(skip)]
     pub lease_ms: i64,
+    /// Transactions of one signer that may wait for a block.
+    #[serde(skip)]
+    pub in_chain: u64,
 }
 
 impl Default for Limits {
@@ -148,6 +171,7 @@ impl Default for Limits {
             inline_results: 8 * 1024,
             wide_actions: 1_000,
             lease_ms: 90_000,
+            in_chain: MOST_IN_CHAIN,
         }
     }
 }

@@ -2,12 +2,15 @@
 
 use crate::app::App;
 use crate::auth::Caller;
-use crate::batch::{BatchId, Dialect, Entry, Head, State, Status};
-use crate::dialect::native;
-use crate::limits::MAX_PAGE;
+use std::collections::BTreeMap;
+
+use crate::batch::{BatchId, Call, Dialect, Entry, Head, JobKind, NOT_SENT, Settled, State, Status};
+use crate::dialect::{content, native};
+use crate::limits::{MAX_PAGE, MAX_PAGE_SCANNED};
 use crate::operation::Outcome;
 use crate::plan::Plan;
-use crate::store::{Fault, Listing, Page, Party, Place, Store, TenantKey};
+use crate::runtime::Timestamp;
+use crate::store::{self, Fault, LedgerPlace, Listing, Page, Party, Place, Store, TenantKey};
 
 /// How long a read may take, milliseconds: well inside the gateway's 29 s.
 const READ_BUDGET_MS: i64 = 10_000;
@@ -33,6 +36,19 @@ fn store(app: &App) -> Store {
 pub async fn batch(app: &App, caller: &Caller, id: &BatchId) -> Result<Option<(Head, Option<State>)>, Fault> {
     let read = store(app).batch(&TenantKey::new(caller.tenant()), id).await?;
     Ok(read.filter(|(head, _)| head.visible_to(caller)))
+}
+
+/// A batch and what is known of its contract calls, in the same read.
+pub async fn batch_and_calls(
+    app: &App,
+    caller: &Caller,
+    id: &BatchId,
+) -> Result<Option<(Head, Option<State>, BTreeMap<usize, Call>)>, Fault> {
+    let read = store(app).batch_and_ledger(&TenantKey::new(caller.tenant()), id).await?;
+    Ok(read.filter(|(head, ..)| head.visible_to(caller)).map(|(head, state, entries)| {
+        let calls = calls(state.as_ref(), &entries);
+        (head, state, calls)
+    }))
 }
 
 /// The operations of a batch and how they ended.
@@ -106,7 +122,7 @@ pub async fn batches(
         (None, None) => Listing::Subject(caller.subject().to_owned()),
     };
     let keep = |head: &Head, state: Option<&State>| {
-        let status = state.map_or(Status::Pending, |state| state.status.told());
+        let status = head.status(state).told();
         head.visible_to(caller)
             && filter.status.is_none_or(|wanted| wanted == status)
             && filter.dialect.is_none_or(|wanted| wanted == head.dialect)
@@ -117,4 +133,70 @@ pub async fn batches(
         filter.status.is_some() || filter.dialect.is_some() || filter.reference.is_some() || filter.party.is_some();
     let step = if filtered { MAX_PAGE } else { limit };
     store(app).batches(&TenantKey::new(caller.tenant()), &listing, (limit, step), place, keep).await
+}
+
+/// What is known of the calls of a batch, by position in the request. Of a batch that was ended from outside, what the
+/// state does not tell is told by the ledger: what is signed may have been sent, what is not never will be.
+fn calls(state: Option<&State>, entries: &[store::Entry]) -> BTreeMap<usize, Call> {
+    let ended = state.is_some_and(|state| state.status.is_terminal());
+    let mut calls = BTreeMap::new();
+    for entry in entries {
+        let LedgerPlace::Item(index) = entry.place else { continue };
+        let known = state.and_then(|state| state.calls.get(&index)).cloned();
+        let settled = known.or_else(|| match (&entry.sent, &entry.refused) {
+            _ if !ended => None,
+            (_, Some(word)) => Some(Settled::refused(word)),
+            (Some(_), None) => Some(Settled::Unknown),
+            (None, None) => Some(Settled::refused(NOT_SENT)),
+        });
+        let seen = entry.progress.as_deref().unwrap_or("pending");
+        let sent = entry.sent.as_ref().filter(|_| entry.refused.is_none());
+        let chain = sent.map(|sent| (sent.signed.txid.clone(), seen.to_owned()));
+        calls.insert(index, Call { settled, chain });
+    }
+    calls
+}
+
+/// Which content jobs are listed.
+#[derive(Debug, Clone, Default)]
+pub struct ContentFilter {
+    /// Only of this creator.
+    pub creator: Option<String>,
+    /// Only where the job stands so, in the words of its contract.
+    pub status: Option<&'static str>,
+    /// Only of this kind.
+    pub kind: Option<JobKind>,
+    /// Made then or later.
+    pub from: Option<Timestamp>,
+    /// Made then or earlier.
+    pub to: Option<Timestamp>,
+}
+
+/// The content jobs that `caller` may list, newest first: of a creator, else its own, for an admin the tenant's.
+pub async fn content_batches(
+    app: &App,
+    caller: &Caller,
+    filter: &ContentFilter,
+    (skip, limit): (usize, usize),
+    place: Option<&str>,
+) -> Result<Page, Fault> {
+    let listing = match &filter.creator {
+        Some(creator) => Listing::Party(Party::Creator(creator.clone())),
+        None if caller.is_admin() => Listing::Tenant,
+        None => Listing::Subject(caller.subject().to_owned()),
+    };
+    let keep = |head: &Head, state: Option<&State>| {
+        let Some(job) = &head.job else { return false };
+        head.visible_to(caller)
+            && filter.creator.as_ref().is_none_or(|creator| *creator == job.creator)
+            && filter.status.is_none_or(|word| word == content::word(state))
+            && filter.kind.is_none_or(|kind| kind == job.kind)
+            && filter.from.is_none_or(|from| head.created >= from)
+            && filter.to.is_none_or(|to| head.created <= to)
+    };
+    let wanted = (skip + limit).min(MAX_PAGE_SCANNED);
+    let keys = TenantKey::new(caller.tenant());
+    let mut page = store(app).batches(&keys, &listing, (wanted, MAX_PAGE), place, keep).await?;
+    page.batches.drain(..skip.min(page.batches.len()));
+    Ok(page)
 }

@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::auth::Caller;
-use crate::batch::{BatchId, Dialect, Entry, Head, Lineage, Options, State, Status, Work, pack};
+use crate::batch::{BatchId, Content, Dialect, Entry, Head, Lineage, Options, State, Status, Work, pack};
 use crate::dialect::Request;
 use crate::engine::{Ran, too_large_message};
 use crate::execute::execute;
@@ -212,6 +212,37 @@ pub async fn submit(app: &App, mut submission: Submission<'_>) -> Result<Submitt
     accept.accept(app).await
 }
 
+/// Takes a content job in, to be run in the background.
+pub async fn submit_content(
+    app: &App,
+    caller: &Caller,
+    (path, idempotency_key): (&str, Option<&str>),
+    content: Content,
+) -> Result<Submitted, Refusal> {
+    if !caller.acts_for(&content.job.creator) {
+        return Err(Rejection::new(Code::Forbidden, "you do not act for this creator").into());
+    }
+    let body_hash = sha256_hex(canonical(&serde_json::json!(content)).as_bytes());
+    let operations = content.operations();
+    let options = Options { atomic: false, continue_on_error: true, ..Options::default() };
+    let preference = Preference { background: true, ..Preference::default() };
+    let accept = Acceptance {
+        caller,
+        dialect: Dialect::Content,
+        quota: Dialect::Content,
+        path,
+        idempotency_key,
+        preference: &preference,
+        order: (0..operations.len()).collect(),
+        work: Work { operations, content: Some(content), ..Work::default() },
+        options,
+        reference: None,
+        body_hash,
+        retries: None,
+    };
+    Box::pin(accept.accept(app)).await
+}
+
 /// A batch that is right and ordered, to be accepted.
 pub(crate) struct Acceptance<'a> {
     pub caller: &'a Caller,
@@ -258,6 +289,8 @@ impl Acceptance<'_> {
             seed: app.entropy().hex32(),
             background: self.preference.background,
             created: now,
+            job: self.work.content.as_ref().map(|content| content.job.clone()),
+            profile: None,
             lineage: self.retries.map(|(of, attempt)| Lineage { retry_of: of.id.clone(), attempt }),
             operations: stored,
         };
@@ -345,7 +378,7 @@ async fn standing(app: &App, head: &Head) -> Ran {
 fn inline_budget_ms(head: &Head, preference: &Preference) -> i64 {
     let timeout = i64::try_from(head.options.inline_timeout_ms()).unwrap_or(INLINE_BUDGET_MS);
     let timeout = match head.dialect {
-        Dialect::Records => timeout,
+        Dialect::Records | Dialect::Content | Dialect::Intents => timeout,
         // Its answer tells what has not ended in time. No commit is sent after that; only the end is written.
         Dialect::Memories => timeout.saturating_add(END_MS),
     };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use batch_core::app::App;
 use batch_core::auth::Redacted;
@@ -13,8 +14,10 @@ use dynoxide::Database;
 use tokio::net::TcpListener;
 
 use crate::keys::{AUDIENCE, ISSUER, Identity, Keys, make_private_directory};
+use crate::orby::OrbySandbox;
 use crate::service::{SHIPPED_MODEL, read_model, store_api_key};
 use crate::sqs::{self, Sqs, queue_url};
+use crate::stacks::StacksNode;
 use crate::stop::{Stop, Stopper, Tasks};
 use crate::template::Resources;
 use crate::{Error, dynamo};
@@ -23,6 +26,16 @@ use crate::{Error, dynamo};
 pub(crate) const QUEUE: &str = "BatchQueue";
 /// The queue that its second event source reads.
 pub(crate) const DEAD_LETTERS: &str = "BatchDeadLetterQueue";
+
+/// The contract of the sandbox of a Stacks node.
+pub const SANDBOX_CONTRACT: &str = "ST2PXWK3KRYWWXRBXMV3V7RNJXTGT1Q5YCWTRY92T.content";
+/// A creator that the sandbox has a key of.
+pub const SANDBOX_CREATOR: &str = "ST1SJ3DTE5DN7X54YDH5D64R3BCB6A2AG2ZQ8YPD5";
+/// That key. It is made up, and worth nothing anywhere.
+const SANDBOX_KEY: &str = "7287ba251d44a4d3fd9276c88ce34c5c52a038955511cccaf77e61068649c178";
+
+/// The key that the sandbox of Orby takes. It is worth nothing anywhere.
+const SANDBOX_ORBY_KEY: &str = "sandbox";
 
 /// Where a service keeps its data.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +84,10 @@ pub(crate) struct Backend {
     pub(crate) sqs: Sqs,
     /// The functions' environment.
     pub(crate) settings: BTreeMap<&'static str, String>,
+    /// The sandbox of a Stacks node, if it runs.
+    pub(crate) stacks: Option<StacksNode>,
+    /// The sandbox of Orby, if it runs.
+    pub(crate) orby: Option<OrbySandbox>,
     stopper: Stopper,
     tasks: Tasks,
 }
@@ -109,7 +126,49 @@ impl Backend {
             ("BATCHES_PER_MINUTE", MOST_BATCHES.to_string()),
             ("AWS_ENDPOINT_URL_SQS", format!("http://{sqs_at}")),
         ]);
-        Ok(Self { database, sqs, settings, stopper, tasks })
+        Ok(Self { database, sqs, settings, stacks: None, orby: None, stopper, tasks })
+    }
+
+    /// Adds a Stacks node: the `given` one, or a sandbox that makes a block every `block`.
+    pub(crate) async fn start_stacks(
+        &mut self,
+        given: Option<&BTreeMap<&'static str, String>>,
+        block: Option<Duration>,
+    ) -> Result<(), Error> {
+        if let Some(given) = given {
+            self.settings.extend(given.clone());
+            return Ok(());
+        }
+        let node = StacksNode::new(SANDBOX_CONTRACT);
+        // The sandbox forgets, the tables do not: what was sent to an earlier one counts as mined.
+        let sent = dynamo::number(&self.database, "ControlTable", &format!("SIGNER#testnet#{SANDBOX_CREATOR}"), "next");
+        node.pool(|pool| pool.set_nonce(SANDBOX_CREATOR, sent.unwrap_or(0)));
+        let listener = listen(0).await?;
+        let at = address(&listener)?;
+        self.tasks.spawn(node.clone().serve(listener, self.stopper.watch()));
+        if let Some(block) = block {
+            self.tasks.spawn(node.clone().mine_every(block, self.stopper.watch()));
+        }
+        self.settings.extend([
+            ("STACKS_NODE_URL", format!("http://{at}")),
+            ("STACKS_NETWORK", "testnet".to_owned()),
+            ("STACKS_CONTRACT", SANDBOX_CONTRACT.to_owned()),
+            ("STACKS_SIGNERS", format!("{{\"{SANDBOX_CREATOR}\":\"{SANDBOX_KEY}\"}}")),
+        ]);
+        self.stacks = Some(node);
+        Ok(())
+    }
+
+    /// Adds a sandbox of Orby. It forgets when it stops, as the chains behind it do.
+    pub(crate) async fn start_orby(&mut self) -> Result<(), Error> {
+        let listener = listen(0).await?;
+        let url = format!("http://{}", address(&listener)?);
+        let sandbox = OrbySandbox::new(SANDBOX_ORBY_KEY, &url);
+        let mut stop = self.stopper.watch();
+        self.tasks.spawn(sandbox.clone().serve(listener, async move { stop.requested().await }));
+        self.settings.extend([("ORBY_URL", url), ("ORBY_API_KEY", SANDBOX_ORBY_KEY.to_owned())]);
+        self.orby = Some(sandbox);
+        Ok(())
     }
 
     /// Stops serving; ends when every request has ended.
@@ -174,6 +233,9 @@ pub async fn add_api_key_at(
         issuer: None,
         cursor_key: None,
         rates: Rates::default(),
+        stacks: None,
+        orby: None,
+        content_concurrency: batch_core::limits::CONTENT_CONCURRENCY,
         log_level: tracing::Level::INFO,
     };
     let app = App::start(config, read_model("model.yaml", SHIPPED_MODEL)?, None);

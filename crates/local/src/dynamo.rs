@@ -98,3 +98,11 @@ pub(crate) async fn sweep(database: Database, mut stop: Stop) {
         }
     }
 }
+
+/// A number in the item `pk` of a table; `None` where there is none.
+pub(crate) fn number(database: &Database, table: &str, pk: &str, name: &str) -> Option<u64> {
+    let request = serde_json::json!({ "TableName": table, "Key": { "pk": { "S": pk } } });
+    let answer = database.get_item(serde_json::from_value(request).ok()?).ok()?;
+    let answer = serde_json::to_value(answer).ok()?;
+    answer["Item"][name]["N"].as_str()?.parse().ok()
+}

@@ -23,7 +23,9 @@ impl Functionless {
         let listener = listen(jwks).await?;
         let jwks_url = format!("http://{}{JWKS_PATH}", address(&listener)?);
         let clock = settings.clock.clone();
-        let backend = Backend::start(&settings.storage, &settings.keys, clock, [dynamodb, sqs], jwks_url).await?;
+        let mut backend = Backend::start(&settings.storage, &settings.keys, clock, [dynamodb, sqs], jwks_url).await?;
+        backend.start_stacks(settings.stacks.as_ref(), settings.block).await?;
+        backend.start_orby().await?;
         let executor = real_executor(Apps::start(&backend.settings, settings)?.executor);
         let (clock, entropy) = (settings.clock.clone(), settings.entropy.clone());
         let pump = |queue: &str| {

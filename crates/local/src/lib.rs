@@ -9,6 +9,7 @@
 //! - [`sqs`] the queues
 //! - `dynamo` the tables, in an embedded database; `template` says which, from `template.yaml`
 //! - [`keys`] the issuer: tokens and API keys
+//! - [`orby`] a sandbox of Orby
 //! - `backend` tables and queues together; [`Functionless`] serves them to functions that run in another process
 
 mod backend;
@@ -17,18 +18,20 @@ mod error;
 mod functionless;
 pub mod gateway;
 pub mod keys;
+pub mod orby;
 mod pump;
 mod service;
 pub mod sqs;
+pub mod stacks;
 mod stop;
 mod template;
 mod yaml;
 
-pub use backend::{Storage, add_api_key, add_api_key_at};
+pub use backend::{SANDBOX_CONTRACT, SANDBOX_CREATOR, Storage, add_api_key, add_api_key_at};
 pub use error::Error;
 pub use functionless::Functionless;
 pub use pump::Executor;
-pub use service::{Apps, SHIPPED_MODEL, Service, Settings, read_model};
+pub use service::{Apps, BLOCK, SHIPPED_MODEL, Service, Settings, read_model};
 
 /// The deployment's tables, empty and in memory.
 ///

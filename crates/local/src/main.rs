@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 #[expect(clippy::disallowed_methods, reason = "a main reads the environment")]
 fn main() -> ExitCode {
-    let environment =
-        cli::Environment { api_key: std::env::var("BATCH_API_KEY").ok(), log_level: std::env::var("LOG_LEVEL").ok() };
-    cli::run(environment)
+    let read = |name: &'static str| Some((name, std::env::var(name).ok().filter(|value| !value.is_empty())?));
+    let stacks = read("STACKS_NODE_URL").map(|_| cli::STACKS.into_iter().filter_map(read).collect());
+    let log_level = std::env::var("LOG_LEVEL").ok();
+    cli::run(cli::Environment { api_key: std::env::var("BATCH_API_KEY").ok(), stacks, log_level })
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use batch_core::app::{App, Parts};
@@ -19,8 +20,10 @@ use crate::Error;
 use crate::backend::{Backend, DEAD_LETTERS, QUEUE, Storage, address, listen};
 use crate::gateway::{Function, Gateway, Handler, JWKS_PATH};
 use crate::keys::{Identity, Keys, new_api_key};
+use crate::orby::OrbySandbox;
 use crate::pump::{Executor, Pump, real_executor};
 use crate::sqs::Sqs;
+use crate::stacks::StacksNode;
 use crate::stop::{Stopper, Tasks};
 
 /// How a service is put together.
@@ -44,6 +47,10 @@ pub struct Settings {
     pub limits: Limits,
     /// Batches that a caller may send in a minute, 1 to [`MOST_BATCHES`].
     pub batches_per_minute: u32,
+    /// A Stacks node to send contract calls to, and the settings that go with it; `None` for the sandbox.
+    pub stacks: Option<BTreeMap<&'static str, String>>,
+    /// How often the sandbox of a Stacks node makes a block; never where `None`.
+    pub block: Option<Duration>,
     /// How the functions reach `DynamoDB` and SQS; `None` for the client they have on AWS.
     pub http: Option<SharedHttpClient>,
     /// Functions that answer in the place of the real ones.
@@ -65,12 +72,17 @@ impl Settings {
             entropy: Entropy::system(),
             limits: Limits::default(),
             batches_per_minute: MOST_BATCHES,
+            stacks: None,
+            block: Some(BLOCK),
             http: None,
             handlers: BTreeMap::new(),
             executor: None,
         })
     }
 }
+
+/// How often the sandbox of a Stacks node makes a block.
+pub const BLOCK: Duration = Duration::from_secs(2);
 
 /// The entities of a service that is given no others.
 pub const SHIPPED_MODEL: &str = include_str!("../../../model.yaml");
@@ -148,7 +160,9 @@ impl Service {
         let address = address(&listener)?;
         let jwks_url = format!("http://{address}{JWKS_PATH}");
         let clock = settings.clock.clone();
-        let backend = Backend::start(&settings.storage, &settings.keys, clock, [0, 0], jwks_url).await?;
+        let mut backend = Backend::start(&settings.storage, &settings.keys, clock, [0, 0], jwks_url).await?;
+        backend.start_stacks(settings.stacks.as_ref(), settings.block).await?;
+        backend.start_orby().await?;
         let apps = Apps::start(&backend.settings, &settings)?;
         let (clock, entropy) = (settings.clock.clone(), settings.entropy.clone());
         let handlers = handlers(&apps, &settings.handlers);
@@ -198,6 +212,16 @@ impl Service {
     /// The settings by which the functions find tables and queues, as they are told on AWS.
     pub fn environment(&self) -> &BTreeMap<&'static str, String> {
         &self.backend.settings
+    }
+
+    /// The sandbox of a Stacks node; `None` where another node is used.
+    pub fn stacks(&self) -> Option<&StacksNode> {
+        self.backend.stacks.as_ref()
+    }
+
+    /// The sandbox of Orby.
+    pub fn orby(&self) -> Option<&OrbySandbox> {
+        self.backend.orby.as_ref()
     }
 
     /// The queues; the one of the batches is called `BatchQueue`.

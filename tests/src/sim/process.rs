@@ -157,6 +157,8 @@ impl Node {
         let clock = Clock::from_fn(move || Timestamp(BEGIN_MS).plus_ms(since(begin) + skew));
         let parts = Parts {
             http: Some(lot.client(number)),
+            stacks: None,
+            orby: None,
             jwks: Some(no_keys()),
             clock,
             entropy: rng::entropy(seed),

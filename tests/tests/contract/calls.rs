@@ -7,8 +7,9 @@ use std::sync::{Arc, LazyLock};
 use batch_core::config::Function;
 use batch_core::limits::{Limits, MAX_PAUSES};
 use batch_core::model::Model;
+use batch_local::stacks::{Rule, Treatment};
 use batch_tests::seam::{Call, Fault};
-use batch_tests::{Answer, World};
+use batch_tests::{Answer, CREATOR, World};
 use serde_json::{Value, json};
 
 /// As many indexes as an entity can have, a unique field, a version, a parent and its children.
@@ -49,7 +50,7 @@ components:
         updated_at: {type: string, format: date-time, x-inject: timestamp, x-inject-on: write}
 ";
 
-const KEY: (&str, &str) = ("content-type", "application/json");
+pub(super) const KEY: (&str, &str) = ("content-type", "application/json");
 
 /// An answer, and the route of the contract that gave it.
 pub struct Told {
@@ -82,9 +83,9 @@ struct Life {
     answers: Vec<Told>,
 }
 
-struct Observer {
-    world: World,
-    key: String,
+pub(super) struct Observer {
+    pub world: World,
+    pub key: String,
     life: Life,
 }
 
@@ -95,12 +96,12 @@ impl Observer {
     }
 
     /// A key whose record no function has read yet.
-    async fn fresh_key(&mut self, subject: &str, roles: &[&str]) {
+    pub async fn fresh_key(&mut self, subject: &str, roles: &[&str]) {
         self.key = self.world.key("t1", subject, roles).await;
         self.world.seam.take_calls();
     }
 
-    async fn send(
+    pub async fn send(
         &mut self,
         method: &str,
         path: &'static str,
@@ -117,11 +118,11 @@ impl Observer {
         answer
     }
 
-    async fn get(&mut self, path: &'static str, target: &str) -> Arc<Answer> {
+    pub async fn get(&mut self, path: &'static str, target: &str) -> Arc<Answer> {
         self.send("GET", path, target, &[], b"").await
     }
 
-    async fn post(&mut self, headers: &[(&str, &str)], body: &Value) -> Arc<Answer> {
+    pub async fn post(&mut self, headers: &[(&str, &str)], body: &Value) -> Arc<Answer> {
         let mut all = vec![KEY];
         all.extend(headers);
         self.send("POST", "/batch", "/batch", &all, body.to_string().as_bytes()).await
@@ -133,19 +134,22 @@ impl Observer {
         self.send("POST", path, &format!("/batches/{id}/{word}"), headers, b"{}").await
     }
 
-    async fn deliver(&mut self, bodies: &[String]) {
+    pub async fn deliver(&mut self, bodies: &[String]) {
         assert_eq!(self.world.deliver(bodies).await, Vec::<String>::new());
         self.note(Function::Executor);
     }
 
     async fn drain(&mut self) {
-        loop {
+        for _ in 0..1_000 {
+            // Between two deliveries there is time for a block.
+            self.world.node.mine();
             let messages = self.world.seam.take_messages();
             if messages.is_empty() {
                 return;
             }
             self.deliver(&messages).await;
         }
+        panic!("messages make messages for ever");
     }
 
     /// Runs a batch in `function`; the results by operation id.
@@ -208,6 +212,8 @@ async fn live() -> Life {
     Box::pin(memories::memories(&mut observer)).await;
     Box::pin(limits(&mut observer)).await;
     Box::pin(memories::limits(&mut observer)).await;
+    Box::pin(content(&mut observer)).await;
+    Box::pin(super::intents::intents(&mut observer)).await;
     observer.life
 }
 
@@ -565,4 +571,234 @@ async fn faults(observer: &mut Observer) {
         }
     }
     assert!(observer.world.seam.all_happened());
+}
+
+const JOBS: [&str; 4] = [
+    "/api/batches/batch-update-price",
+    "/api/batches/batch-remove-content",
+    "/api/batches/batch-remove",
+    "/api/batches/batch-update-metadata",
+];
+const JOB_LISTS: [(&str, &str); 2] =
+    [("/api/batches", "/api/batches"), ("/api/batches/creator/{creator}", "/api/batches/creator/nobody")];
+const JOB: (&str, &str) = ("/api/batches/{batchId}", "/api/batches/batch_00000000000000000000000000000000");
+const JOB_RETRY: &str = "/api/batches/{batchId}/retry";
+
+/// A body that is right for every job.
+fn job(ids: &[&str]) -> Value {
+    json!({
+        "creator": CREATOR, "contentIds": ids, "newPrice": 5, "removalReason": "old", "updates": { "title": "T" },
+    })
+}
+
+impl Observer {
+    async fn creator_key(&mut self) {
+        let claims = json!({ "creators": [CREATOR] });
+        self.key = self.world.key_with("carol", &["admin"], &claims).await;
+        self.world.seam.take_calls();
+    }
+
+    async fn job(&mut self, path: &'static str, headers: &[(&str, &str)], body: &Value) -> Arc<Answer> {
+        let mut all = vec![KEY];
+        all.extend(headers);
+        self.send("POST", path, path, &all, body.to_string().as_bytes()).await
+    }
+
+    async fn retry_job(&mut self, id: &str, headers: &[(&str, &str)], body: &[u8]) -> Arc<Answer> {
+        let mut all = vec![KEY];
+        all.extend(headers);
+        self.send("POST", JOB_RETRY, &format!("/api/batches/{id}/retry"), &all, body).await
+    }
+
+    async fn read_job(&mut self, id: &str) -> Arc<Answer> {
+        self.get(JOB.0, &format!("/api/batches/{id}")).await
+    }
+}
+
+/// Content jobs with a contract: done, refused, silent, failed, retried, followed; and every refusal of their routes.
+async fn content(observer: &mut Observer) {
+    observer.world = World::chained(Limits::default()).await;
+    observer.creator_key().await;
+    let rows: Vec<Value> = (0..4)
+        .map(|n| {
+            create(
+                &format!("c{n}"),
+                "content",
+                json!({ "content_id": format!("c{n}"), "creator": CREATOR, "onChainId": n }),
+            )
+        })
+        .collect();
+    observer.post(&[], &json!({ "operations": rows })).await;
+    let refuse = Rule { content: Some(1), times: 1, treatment: Treatment::Refuse("NotEnoughFunds") };
+    observer.world.node.rule(refuse);
+    observer.world.node.rule(Rule { content: Some(2), times: 1, treatment: Treatment::TakeInSilence });
+    let keyed = [("idempotency-key", "prices")];
+    let id = observer.job(JOBS[0], &keyed, &job(&["c0", "c1", "c2", "missing"])).await.batch_id();
+    observer.read_job(&id).await;
+    let again = observer.job(JOBS[0], &keyed, &job(&["c0", "c1", "c2", "missing"])).await;
+    assert_eq!((again.header("idempotent-replayed"), again.batch_id()), ("true", id.clone()));
+    for accept in ["application/json", "application/problem+json"] {
+        let other = observer.job(JOBS[0], &[keyed[0], ("accept", accept)], &job(&["c0"])).await;
+        assert_eq!(other.status, 422);
+        let open = observer.retry_job(&id, &[("accept", accept)], b"{}").await;
+        assert_eq!(open.status, 409, "{:#}", open.body);
+    }
+    let messages = observer.world.seam.take_messages();
+    observer.deliver(&messages).await;
+    let done = observer.read_job(&id).await;
+    assert_eq!((&done.body["status"], &done.body["successCount"]), (&json!("completed"), &json!(3)), "{:#}", done.body);
+    observer.world.node.mine();
+    observer.drain().await;
+    for target in ["?limit=1", "?status=completed&operationType=update-price&from=2020-01-01T00:00:00Z"] {
+        for (path, list) in JOB_LISTS {
+            let list = list.replace("nobody", CREATOR);
+            let page = observer.get(path, &format!("{list}{target}")).await;
+            assert_eq!(page.body["data"].as_array().map(Vec::len), Some(1), "{:#}", page.body);
+        }
+    }
+    let key = [("idempotency-key", "again")];
+    for body in [&b"{}"[..], br#"{"only":"contract"}"#] {
+        let key = [("idempotency-key", if body.len() > 2 { "contract" } else { key[0].1 })];
+        for replayed in ["", "true"] {
+            let retried = observer.retry_job(&id, &key, body).await;
+            assert_eq!((retried.status, retried.header("idempotent-replayed")), (201, replayed), "{:#}", retried.body);
+        }
+        for accept in ["application/json", "application/problem+json"] {
+            let other = if body.len() > 2 { &b"{}"[..] } else { br#"{"only":"contract"}"# };
+            let used = observer.retry_job(&id, &[key[0], ("accept", accept)], other).await;
+            assert_eq!(used.status, 422, "{:#}", used.body);
+        }
+    }
+    observer.world.node.mine();
+    observer.drain().await;
+    for path in [JOBS[3], JOBS[1], JOBS[2]] {
+        let keyed = [("idempotency-key", path)];
+        for replayed in ["", "true"] {
+            let answer = observer.job(path, &keyed, &job(&["c3"])).await;
+            assert_eq!((answer.status, answer.header("idempotent-replayed")), (201, replayed), "{:#}", answer.body);
+        }
+        for accept in ["application/json", "application/problem+json"] {
+            observer.job(path, &[keyed[0], ("accept", accept)], &job(&["c2"])).await;
+        }
+        observer.world.node.mine();
+        observer.drain().await;
+        observer.world.node.mine();
+        observer.drain().await;
+    }
+    sweep_content(observer, &id).await;
+    Box::pin(content_refusals(observer, &id)).await;
+    Box::pin(content_faults(observer, &id)).await;
+    observer.world = World::limited(1).await;
+    observer.creator_key().await;
+    for path in JOBS {
+        observer.job(path, &[], &job(&["c0"])).await;
+        for accept in ["application/json", "application/problem+json"] {
+            let refused = observer.job(path, &[("accept", accept)], &job(&["c0"])).await;
+            assert_eq!(refused.status, 429, "{:#}", refused.body);
+        }
+    }
+    let id = observer.get(JOB_LISTS[0].0, "/api/batches").await.body["data"][0]["batchId"].as_str().unwrap().to_owned();
+    observer.drain().await;
+    for accept in ["application/json", "application/problem+json"] {
+        let refused = observer.retry_job(&id, &[("accept", accept)], b"{}").await;
+        assert_eq!(refused.status, 429, "{:#}", refused.body);
+    }
+}
+
+/// The minute rule looks at what has ended, too, while its transactions are open.
+async fn sweep_content(observer: &mut Observer, id: &str) {
+    tokio::time::advance(std::time::Duration::from_mins(1)).await;
+    let id = observer.retry_job(id, &[], b"{}").await.batch_id();
+    observer.drain().await;
+    observer.read_job(&id).await;
+    tokio::time::advance(std::time::Duration::from_mins(2)).await;
+    let time = observer.world.app.clock().now().to_string();
+    let event = json!({ "source": "aws.events", "detail-type": "Scheduled Event", "time": time }).to_string();
+    observer.deliver(&[event]).await;
+    observer.drain().await;
+}
+
+async fn content_refusals(observer: &mut Observer, id: &str) {
+    let (good, large, long) = (job(&["c0"]), vec![b' '; 4_500_001], "k".repeat(256));
+    let wrong = json!({ "creator": CREATOR, "contentIds": [], "newPrice": "abc", "updates": { "price": 1 }, "removalReason": 1 });
+    let foreign = json!({ "creator": "else", "contentIds": ["c0"], "newPrice": 5, "updates": { "title": "T" } });
+    let other = observer.world.key("t1", "mallory", &["admin"]).await;
+    observer.world.seam.take_calls();
+    for accept in ["application/json", "application/problem+json"] {
+        let accept = ("accept", accept);
+        let mut posts: Vec<(&'static str, String)> = JOBS.iter().map(|path| (*path, (*path).to_owned())).collect();
+        posts.push((JOB_RETRY, format!("/api/batches/{id}/retry")));
+        for (path, target) in posts {
+            let (good, wrong, foreign) = if path == JOB_RETRY {
+                (b"{}".to_vec(), br#"{"only":7}"#.to_vec(), b"{}".to_vec())
+            } else {
+                (good.to_string().into_bytes(), wrong.to_string().into_bytes(), foreign.to_string().into_bytes())
+            };
+            for (headers, body) in [
+                (&[accept, KEY][..], wrong.as_slice()),
+                (&[accept, KEY], b"{"),
+                (&[accept, KEY], &large),
+                (&[accept], b"{}"),
+                (&[accept, KEY, ("idempotency-key", long.as_str())], &good),
+                (&[accept, KEY, ("authorization", "Bearer a.b.c")], &good),
+            ] {
+                observer.send("POST", path, &target, headers, body).await;
+            }
+            let own = std::mem::replace(&mut observer.key, "-".to_owned());
+            observer.send("POST", path, &target, &[accept, KEY], &good).await;
+            observer.key.clone_from(&other);
+            let answer = observer.send("POST", path, &target, &[accept, KEY], &foreign).await;
+            assert_eq!(answer.status, 403, "{path}: {:#}", answer.body);
+            observer.key = own;
+        }
+        observer.retry_job("batch_00000000000000000000000000000000", &[accept], b"{}").await;
+        for (path, target) in JOB_LISTS.into_iter().chain([JOB]) {
+            observer.send("GET", path, target, &[accept, ("authorization", "Bearer a.b.c")], b"").await;
+            observer.send("GET", path, target, &[accept], b"").await;
+            observer.send("GET", path, &format!("{target}?limit=0"), &[accept], b"").await;
+            let own = std::mem::replace(&mut observer.key, "-".to_owned());
+            observer.send("GET", path, target, &[accept], b"").await;
+            observer.key = own;
+        }
+    }
+}
+
+/// A database that refuses: before anything ran, when it may have run, and while reading.
+async fn content_faults(observer: &mut Observer, id: &str) {
+    let refused = Fault::Error(400, "AccessDeniedException");
+    let body = job(&["c0"]).to_string();
+    for accept in ["application/json", "application/problem+json"] {
+        let headers = [KEY, ("accept", accept)];
+        for path in JOBS {
+            for (fault, status) in [("GetItem", 503), ("PutItem", 500)] {
+                observer.creator_key().await;
+                if fault == "PutItem" {
+                    observer.get("/capabilities", "/capabilities").await;
+                }
+                observer.world.seam.plan(fault, refused.clone());
+                let answer = observer.send("POST", path, path, &headers, body.as_bytes()).await;
+                assert_eq!(answer.status, status, "{path}: {:#}", answer.body);
+            }
+        }
+        for (fault, status) in [("GetItem", 503), ("TransactWriteItems", 500)] {
+            observer.creator_key().await;
+            if fault != "GetItem" {
+                observer.get("/capabilities", "/capabilities").await;
+            }
+            observer.world.seam.plan(fault, refused.clone());
+            let answer = observer.retry_job(id, &[("accept", accept)], b"{}").await;
+            assert_eq!(answer.status, status, "{:#}", answer.body);
+        }
+        for (path, target) in JOB_LISTS.into_iter().chain([JOB]) {
+            for (fault, status) in [("GetItem", 503), ("Query", 500)] {
+                observer.creator_key().await;
+                if fault != "GetItem" {
+                    observer.get("/capabilities", "/capabilities").await;
+                }
+                observer.world.seam.plan(fault, refused.clone());
+                let answer = observer.send("GET", path, target, &headers, b"").await;
+                assert_eq!(answer.status, status, "{path}: {:#}", answer.body);
+            }
+        }
+    }
 }

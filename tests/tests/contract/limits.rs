@@ -37,6 +37,15 @@ fn numbers_in_schemas_are_those_of_the_code() {
         ("schemas/AuditEntry/properties/totalItems/maximum".to_owned(), json!(limits::MAX_OPERATIONS)),
         ("schemas/AuditPage/properties/data/maxItems".to_owned(), json!(limits::MAX_PAGE)),
         ("schemas/BatchOperation/properties/depends_on/maxItems".to_owned(), json!(limits::MAX_DEPENDENCIES)),
+        ("schemas/IntentRequest/properties/operations/maxItems".to_owned(), json!(batch_core::intent::MAX_INTENTS)),
+        ("schemas/RetriedIntents/properties/attempt/maximum".to_owned(), json!(limits::MAX_RETRY_ATTEMPTS)),
+        ("schemas/PriceJob/properties/contentIds/maxItems".to_owned(), json!(limits::MAX_OPERATIONS)),
+        ("schemas/PriceJob/properties/contentIds/items/maxLength".to_owned(), json!(limits::MAX_CONTENT_ID)),
+        ("schemas/PriceJob/properties/creator/maxLength".to_owned(), json!(limits::MAX_CREATOR)),
+        ("schemas/RemovalJob/properties/removalReason/maxLength".to_owned(), json!(limits::MAX_REMOVAL_REASON)),
+        ("parameters/Skip/schema/maximum".to_owned(), json!(limits::MAX_PAGE_SCANNED - limits::MAX_PAGE)),
+        ("schemas/ContentBatch/properties/results/maxItems".to_owned(), json!(limits::MAX_OPERATIONS)),
+        ("schemas/ContentAccepted/properties/totalItems/maximum".to_owned(), json!(limits::MAX_OPERATIONS)),
         ("schemas/Summary/properties/total/maximum".to_owned(), json!(limits::MAX_OPERATIONS)),
         ("schemas/ResponseSummary/properties/total/maximum".to_owned(), json!(limits::MAX_OPERATIONS)),
         ("schemas/Result/properties/index/maximum".to_owned(), json!(limits::MAX_OPERATIONS - 1)),
@@ -83,7 +92,8 @@ fn numbers_of<'a>(text: &'a str, unit: &str) -> Vec<&'a str> {
         let apart = before[..before.len() - number.len()].ends_with(": ") && after.starts_with(':');
         if apart { "" } else { number }
     };
-    before.map(number).filter(|number| !number.is_empty()).collect()
+    // What ends with a stop or a comma is of the sentence before.
+    before.map(number).filter(|number| number.ends_with(|c: char| c.is_ascii_digit())).collect()
 }
 
 #[test]

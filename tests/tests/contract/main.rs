@@ -12,6 +12,7 @@ mod codes;
 mod events;
 mod examples;
 mod files;
+mod intents;
 mod limits;
 mod rights;
 mod routes;

@@ -12,6 +12,10 @@ use super::files::{FUNCTIONS, OPERATIONS, resource};
 fn value_of(name: &str) -> String {
     match name {
         "LOG_LEVEL" => "trace".to_owned(),
+        "STACKS_NETWORK" => "testnet".to_owned(),
+        "STACKS_FEE" => "300".to_owned(),
+        "STACKS_MAX_FEE" => "4000".to_owned(),
+        "CONTENT_CONCURRENCY" => "3".to_owned(),
         "BATCHES_PER_MINUTE" => "7".to_owned(),
         "OPERATIONS_PER_MINUTE" => "701".to_owned(),
         name => format!("value of {name}"),
@@ -50,6 +54,9 @@ fn a_function_reads_what_it_is_given_and_starts_on_it() {
             Quotas { batches: 7, operations: 701 }
         };
         assert_eq!(config.rates.records, quotas);
+        let (executes, concurrency) = (function == Function::Executor, config.content_concurrency);
+        assert_eq!((config.stacks.is_some(), concurrency), (executes, if executes { 3 } else { 10 }));
+        assert!(config.orby.is_some());
         assert_eq!(config.queue_url.is_some(), function != Function::Status);
         assert_eq!(
             (config.issuer.is_some(), config.cursor_key.is_some()),
@@ -75,20 +82,33 @@ fn a_function_that_lacks_a_setting_names_it() {
     }
 }
 
+fn stops(function: Function, name: &str, wrong: Vec<&str>) {
+    for wrong in wrong {
+        let read =
+            Config::read(function, &|asked| Some(if asked == name { wrong.to_owned() } else { value_of(asked) }));
+        assert_eq!(read.expect_err(wrong).name, name, "{wrong}");
+    }
+}
+
 #[test]
 fn a_setting_that_cannot_be_meant_stops_the_start_by_name() {
     for (name, wrong) in [
         // A filter would have the SDK log what it sends.
         ("LOG_LEVEL", vec!["TRACE", "info,aws_smithy_runtime=trace", "trace ", "5"]),
         ("BATCHES_PER_MINUTE", vec!["0", "-1", "1.5", "60001", "many", "99999999999999999999"]),
+        ("ORBY_API_KEY", vec![""]),
         ("OPERATIONS_PER_MINUTE", vec!["0", "699", "60000001", "x"]),
     ] {
-        for wrong in wrong {
-            let read = Config::read(Function::Submit, &|asked| {
-                Some(if asked == name { wrong.to_owned() } else { value_of(asked) })
-            });
-            assert_eq!(read.expect_err(wrong).name, name, "{wrong}");
-        }
+        stops(Function::Submit, name, wrong);
+    }
+    for (name, wrong) in [
+        ("STACKS_NETWORK", vec!["devnet", "Mainnet"]),
+        ("STACKS_CONTRACT", vec![""]),
+        ("STACKS_FEE", vec!["0", "x", "1000000001"]),
+        ("STACKS_MAX_FEE", vec!["299", "x"]),
+        ("CONTENT_CONCURRENCY", vec!["0", "21", "x"]),
+    ] {
+        stops(Function::Executor, name, wrong);
     }
     // Room for full batches, where nothing is said of operations.
     let read = Config::read(Function::Submit, &|asked| match asked {

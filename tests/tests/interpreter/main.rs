@@ -36,8 +36,15 @@ struct Way {
     troubled: bool,
 }
 
-const TINY: Limits =
-    Limits { actions: 5, bytes: 1_500, chunk_operations: 3, inline_results: 64, wide_actions: 1_000, lease_ms: 90_000 };
+const TINY: Limits = Limits {
+    actions: 5,
+    bytes: 1_500,
+    chunk_operations: 3,
+    inline_results: 64,
+    wide_actions: 1_000,
+    lease_ms: 90_000,
+    in_chain: 20,
+};
 
 /// One batch as random bytes: its options, faults, and its operations.
 type Tapes = (u8, Vec<u8>, Vec<Vec<u8>>);

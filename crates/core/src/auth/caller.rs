@@ -190,6 +190,12 @@ impl Caller {
         }
     }
 
+    /// Whether the caller acts for this creator of content.
+    #[must_use]
+    pub fn acts_for(&self, creator: &str) -> bool {
+        self.has_claim_list("creators").contains(&creator)
+    }
+
     /// What is kept with a batch, because it may run when the credential has long expired.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {

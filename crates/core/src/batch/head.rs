@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{BatchId, Options};
+use super::{BatchId, Content, ContentJob, Intents, Options, Profile, State, Status};
 use crate::auth::{Caller, Tenant};
-use crate::limits::{BACKGROUND_TIMEOUT_MS, DEFAULT_TIMEOUT_MS, REMAINS_MS, RETENTION_MS};
+use crate::limits::{BACKGROUND_TIMEOUT_MS, CONTENT_TIMEOUT_MS, DEFAULT_TIMEOUT_MS, REMAINS_MS, RETENTION_MS};
 use crate::operation::{Operation, OperationId};
 use crate::runtime::Timestamp;
 
@@ -19,17 +19,23 @@ pub enum Dialect {
     Records,
     /// `POST /api/v1/batch`, and the routes of one memory.
     Memories,
+    /// `POST /api/batches/...`.
+    Content,
+    /// `POST /api/v1/profiles/...`.
+    Intents,
 }
 
 impl Dialect {
     /// Every contract.
-    pub const ALL: [Self; 2] = [Self::Records, Self::Memories];
+    pub const ALL: [Self; 4] = [Self::Records, Self::Memories, Self::Content, Self::Intents];
 
     /// The word on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Records => "records",
             Self::Memories => "memories",
+            Self::Content => "content",
+            Self::Intents => "intents",
         }
     }
 
@@ -62,6 +68,12 @@ pub struct Work {
     /// Results of another batch's operations that these refer to, by their ids.
     #[serde(rename = "g", default, skip_serializing_if = "BTreeMap::is_empty")]
     pub given: BTreeMap<OperationId, Value>,
+    /// The items of a content job, one for each operation.
+    #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<Content>,
+    /// The operations of a batch of intents, one for each operation.
+    #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
+    pub intents: Option<Intents>,
 }
 
 /// The batch that another one retries.
@@ -98,6 +110,10 @@ pub struct Head {
     pub created: Timestamp,
     /// Set when it retries another batch.
     pub lineage: Option<Lineage>,
+    /// What it does, for a content job.
+    pub job: Option<ContentJob>,
+    /// Whom it acts for, for a batch of intents.
+    pub profile: Option<Profile>,
     /// The operations.
     pub operations: Operations,
 }
@@ -127,6 +143,9 @@ impl Head {
     /// call has 30 s, and a batch in the background an hour from its acceptance.
     pub fn deadline(&self, started: Timestamp, paused_ms: i64) -> Timestamp {
         let (from, ms) = match (self.options.timeout_ms, self.background) {
+            _ if self.job.is_some() => (self.created, CONTENT_TIMEOUT_MS),
+            // From its execution: until then it waits for signatures.
+            _ if self.profile.is_some() => (started, BACKGROUND_TIMEOUT_MS),
             (Some(ms), _) => (started, i64::try_from(ms).unwrap_or(i64::MAX)),
             (None, false) => (started, DEFAULT_TIMEOUT_MS.cast_signed()),
             (None, true) => (self.created, BACKGROUND_TIMEOUT_MS),
@@ -134,8 +153,18 @@ impl Head {
         from.plus_ms(ms).plus_ms(paused_ms)
     }
 
-    /// Whether `caller` may see it: its maker, and an admin of the tenant.
+    /// Where it stands, with `state` as the store has it.
+    pub fn status(&self, state: Option<&State>) -> Status {
+        match state {
+            Some(state) => state.status,
+            None if self.profile.is_some() => Status::AwaitingSignatures,
+            None => Status::Pending,
+        }
+    }
+
+    /// Whether `caller` may see it: its maker, an admin of the tenant, and who acts for its creator.
     pub fn visible_to(&self, caller: &Caller) -> bool {
-        self.tenant() == caller.tenant() && (caller.is_admin() || self.caller.subject() == caller.subject())
+        let acts = self.job.as_ref().is_some_and(|job| caller.acts_for(&job.creator));
+        self.tenant() == caller.tenant() && (caller.is_admin() || acts || self.caller.subject() == caller.subject())
     }
 }

@@ -1,13 +1,17 @@
 //! What a batch is: accepted once as a [`Head`], moved forward as a [`State`], told as a [`Summary`].
 
+mod content;
 mod entry;
 mod head;
+mod intents;
 mod options;
 mod pack;
 mod state;
 
+pub use content::{Call, Content, ContentJob, Intent, JobKind, NO_NODE, NO_SIGNER, NOT_SENT, ON_CHAIN_ID, Settled};
 pub use entry::Entry;
 pub use head::{Dialect, Head, Lineage, Operations, Work};
+pub use intents::{Defeat, Intents, Phase, Profile, Set};
 pub use options::Options;
 pub use pack::{Corrupt, pack, unpack};
 pub use state::{Attempt, Cut, Results, Segment, State, Status, Summary};

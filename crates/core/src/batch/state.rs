@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Head;
+use std::collections::BTreeMap;
+
+use super::{Head, Settled};
 use crate::operation::{Code, Outcome, SkipReason};
 use crate::runtime::Timestamp;
 
@@ -12,6 +14,9 @@ use crate::runtime::Timestamp;
 pub enum Status {
     /// Accepted, nothing committed yet.
     Pending,
+    /// Built, and not signed yet. Told where there is no state; never stored.
+    #[serde(rename = "awaiting_signatures")]
+    AwaitingSignatures,
     /// Some operations have ended, or none yet.
     Running,
     /// A wide commit locks what it touches; until its commit point it can be stopped like any other work.
@@ -35,8 +40,9 @@ pub enum Status {
 
 impl Status {
     /// Every status.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Pending,
+        Self::AwaitingSignatures,
         Self::Running,
         Self::Preparing,
         Self::Committed,
@@ -52,7 +58,12 @@ impl Status {
     pub fn is_terminal(self) -> bool {
         match self {
             Self::Completed | Self::Partial | Self::Failed | Self::Cancelled | Self::TimedOut => true,
-            Self::Pending | Self::Running | Self::Preparing | Self::Committed | Self::Paused => false,
+            Self::Pending
+            | Self::AwaitingSignatures
+            | Self::Running
+            | Self::Preparing
+            | Self::Committed
+            | Self::Paused => false,
         }
     }
 
@@ -69,6 +80,7 @@ impl Status {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
+            Self::AwaitingSignatures => "awaiting_signatures",
             Self::Running => "running",
             Self::Preparing => "preparing",
             Self::Committed => "committed",
@@ -205,6 +217,10 @@ pub struct State {
     pub pauses: usize,
     /// The wide commit that is at work: while [`Status::Preparing`] and [`Status::Committed`].
     pub attempt: Option<Attempt>,
+    /// Contract calls of committed items that are not settled. Those items are not counted yet.
+    pub open: usize,
+    /// What became of the others, by position in the request.
+    pub calls: BTreeMap<usize, Settled>,
     /// Wide commits that were stopped before their commit point, whose locks may still be there.
     pub stale: Vec<Attempt>,
 }
@@ -266,6 +282,8 @@ impl State {
             paused_ms: 0,
             pauses: 0,
             attempt: None,
+            open: 0,
+            calls: BTreeMap::new(),
             stale: Vec::new(),
         }
     }
@@ -304,7 +322,13 @@ impl State {
     }
 
     /// Ends the batch where it stands: what has not ended is told by `cut`.
+    ///
+    /// Items whose contract calls are open have been changed: they have succeeded, and what is known of their calls is
+    /// told by the ledger.
     pub fn cut_off(&mut self, cut: Cut) {
+        self.summary.successful += self.open;
+        self.summary.pending = self.summary.pending.saturating_sub(self.open);
+        self.open = 0;
         let left = self.summary.pending;
         self.summary.pending = 0;
         self.cut = Some(cut);
@@ -318,6 +342,30 @@ impl State {
             Cut::Poison if self.summary.successful == 0 => Status::Failed,
             Cut::Poison => Status::Partial,
         };
+    }
+
+    /// Counts a committed item whose contract call has become `settled`; the last of them ends the batch.
+    pub fn settle(&mut self, index: usize, settled: Settled) {
+        if self.open == 0 || self.calls.contains_key(&index) {
+            return;
+        }
+        self.calls.insert(index, settled);
+        self.open -= 1;
+        self.summary.pending = self.summary.pending.saturating_sub(1);
+        self.summary.successful += 1;
+        if self.open == 0 && self.cursor == self.summary.total {
+            self.status = Status::at_end(&self.summary);
+        }
+    }
+
+    /// Whether only contract calls are left to do.
+    pub fn waits_for_calls(&self) -> bool {
+        self.status == Status::Running && self.open > 0 && self.cursor == self.summary.total
+    }
+
+    /// Whether transactions were sent, of which it is not known what became of them.
+    pub fn has_calls_to_follow(&self) -> bool {
+        self.calls.values().any(|settled| !matches!(settled, Settled::Refused { .. }))
     }
 
     /// When the batch ended, once it has.

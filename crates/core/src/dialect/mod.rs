@@ -1,6 +1,8 @@
 //! The wire contracts, each translated at this edge to the one vocabulary inside and back.
 
 pub mod analysis;
+pub mod content;
+pub mod intents;
 pub mod memories;
 pub mod native;
 mod options;

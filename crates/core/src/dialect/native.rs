@@ -11,6 +11,7 @@ use crate::runtime::Timestamp;
 pub fn word(status: Status) -> &'static str {
     match status {
         Status::Pending => "pending",
+        Status::AwaitingSignatures => "awaiting_signatures",
         Status::Running | Status::Preparing | Status::Committed => "processing",
         Status::Completed => "completed",
         Status::Partial => "partial",
@@ -39,7 +40,7 @@ pub fn batch(head: &Head, state: Option<&State>) -> Value {
     let mut told = json!({
         "id": head.id.as_str(),
         "dialect": head.dialect.as_str(),
-        "status": word(state.map_or(Status::Pending, |state| state.status)),
+        "status": word(head.status(state)),
         "reference": head.reference,
         "atomicExecution": head.options.atomic,
         "metadata": {
@@ -53,6 +54,12 @@ pub fn batch(head: &Head, state: Option<&State>) -> Value {
         "completedAt": time(state.and_then(State::completed)),
         "expiresAt": head.expires().to_string(),
     });
+    if let (Value::Object(told), Some(job)) = (&mut told, &head.job) {
+        told.insert("creator".into(), job.creator.clone().into());
+    }
+    if let (Value::Object(told), Some(profile)) = (&mut told, &head.profile) {
+        told.insert("profileId".into(), profile.id.clone().into());
+    }
     if let (Value::Object(told), Some(lineage)) = (&mut told, &head.lineage) {
         told.insert("retryOf".into(), lineage.retry_of.as_str().into());
         told.insert("attempt".into(), lineage.attempt.into());

@@ -33,6 +33,17 @@ pub(super) fn update(
         let expected = expected.map_err(|reason| Failure::new(Code::InvalidValue, reason).at(at.clone()))?;
         check(entity, &shown, &expected).map_err(|failure| failure.at(at))?;
     }
+    write(turn, view, (key, before), given)
+}
+
+/// Makes `given` of the row `before`.
+pub(super) fn write(
+    turn: &Turn<'_>,
+    view: &mut View<'_>,
+    (key, before): (RowKey, Object),
+    given: Object,
+) -> Result<Effect, Halt> {
+    let entity = turn.entity();
     let names: Vec<String> = given.keys().cloned().collect();
     let mut row = before.clone();
     row.extend(given);
@@ -61,12 +72,17 @@ pub(super) fn update(
 
 /// Removes the row that `conditions` name, or marks it where the entity keeps deleted rows.
 pub(super) fn delete(turn: &Turn<'_>, view: &mut View<'_>, conditions: &[Condition]) -> Result<Effect, Halt> {
-    let entity = turn.entity();
     let Found { key, row, .. } = find(turn, view, conditions)?;
-    if !turn.access.deletable(&row) {
+    remove(turn, view, key, &row)
+}
+
+/// Removes the row, or marks it.
+pub(super) fn remove(turn: &Turn<'_>, view: &mut View<'_>, key: RowKey, row: &Object) -> Result<Effect, Halt> {
+    let entity = turn.entity();
+    if !turn.access.deletable(row) {
         return Err(forbidden(format!("you may not delete this {}", entity.name)).into());
     }
-    if entity.is_referenced && !view.is_childless(&key, references_to_itself(entity, &key, &row)) {
+    if entity.is_referenced && !view.is_childless(&key, references_to_itself(entity, &key, row)) {
         let message = format!("{} {} still has rows that refer to it; delete them first", entity.name, key.id);
         return Err(Failure::new(Code::ForeignKeyViolation, message).into());
     }
@@ -94,7 +110,7 @@ pub(super) fn delete(turn: &Turn<'_>, view: &mut View<'_>, conditions: &[Conditi
     if entity.is_referenced {
         changes.push(Change::EndChildren(key));
     }
-    Ok(turn.effect(&row, changes))
+    Ok(turn.effect(row, changes))
 }
 
 /// A row to change.

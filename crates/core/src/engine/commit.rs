@@ -7,7 +7,7 @@ use super::chunk::{Chunk, checks, fold};
 use super::evaluate::Step;
 use super::posting::Post;
 use super::run::{Next, Session};
-use crate::batch::State;
+use crate::batch::{Intent, State};
 use crate::limits::{Limits, MAX_ROUNDS};
 use crate::operation::{Code, Failure, Outcome};
 use crate::plan::{Key, item_bytes};
@@ -22,7 +22,7 @@ impl Session<'_> {
             let (count, actions) = if self.atomic() {
                 (steps.len(), if failed { self.failure_checks(&steps) } else { self.atomic_actions(&steps) })
             } else {
-                let count = Chunk::cut(&steps, self.run.limits, self.most).operations;
+                let count = Chunk::cut(&steps, self.run.limits, self.most_in_chunk()).operations;
                 (count, fold(self.run.model, &self.snapshot, steps.iter().take(count)))
             };
             // A batch that fails writes nothing, so it cannot be too large.
@@ -42,6 +42,14 @@ impl Session<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Operations in a chunk, at most: of a content job each may take a second action, its intent.
+    fn most_in_chunk(&self) -> usize {
+        match self.run.head.job {
+            Some(_) => self.most.min((self.run.limits.actions.saturating_sub(1) / 2).max(1)),
+            None => self.most,
+        }
     }
 
     /// The writes of an all-or-nothing batch, and a check of each row it read and does not write.
@@ -101,11 +109,12 @@ impl Session<'_> {
     /// One commit: results and state, effects, all or nothing of it.
     async fn commit(&mut self, steps: &[Step], actions: Vec<Write>, last: bool) -> Result<Next, Fault> {
         let state = self.state_after(steps, last).await?;
-        if actions.is_empty() {
+        let intents = self.intents(steps);
+        if actions.is_empty() && intents.is_empty() {
             return self.write_state(state, steps).await;
         }
         let guard = self.state.as_ref().map(|state| state.rev);
-        let committing = Committing { head: self.run.head, guard, state: &state, actions: &actions };
+        let committing = Committing { head: self.run.head, guard, state: &state, actions: &actions, intents: &intents };
         match self.store.commit(&self.keys, &committing).await? {
             Commit::Done => {
                 self.moved(state, steps, actions);
@@ -135,6 +144,12 @@ impl Session<'_> {
                 Ok(Next::Replan)
             }
         }
+    }
+
+    /// The contract calls that the steps ask for, by position in the request.
+    fn intents(&self, steps: &[Step]) -> Vec<(usize, Intent)> {
+        let Some(job) = &self.run.head.job else { return Vec::new() };
+        steps.iter().filter_map(|step| Some((step.operation, job.intent(&step.outcome)?))).collect()
     }
 
     /// Takes in how items really are; true when one of them had been looked at, so that somebody changed it since.

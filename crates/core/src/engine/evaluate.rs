@@ -8,7 +8,7 @@ use super::resolve::{Outcomes, budget, conditions, values};
 use super::snapshot::{Need, Snapshot};
 use super::turn::Turn;
 use super::view::{Change, Halt, View};
-use super::{change, create, read, search};
+use super::{change, content, create, read, search};
 use crate::auth::Caller;
 use crate::batch::Options;
 use crate::json::Object;
@@ -193,6 +193,9 @@ impl Evaluation<'_> {
         let callers: Vec<&Caller> = [job.caller].into_iter().chain(&narrowed).collect();
         let turn = Turn::new(job, index, entity, &callers);
         let (view, budget) = (&mut self.view, &mut self.budget);
+        if let Some(work) = job.plan.content() {
+            return content::run(&turn, view, work);
+        }
         match operation.action {
             Action::Create => {
                 let row = values(&operation.store, "/store_params", &outcomes, budget)?;

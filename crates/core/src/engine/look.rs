@@ -23,7 +23,7 @@ pub async fn look(
     operation: Operation,
 ) -> Result<Outcome, Fault> {
     let keys = TenantKey::new(caller.tenant());
-    let plan = Plan::ordered(Work { operations: vec![operation], given: BTreeMap::new() }, vec![0]);
+    let plan = Plan::ordered(Work { operations: vec![operation], ..Work::default() }, vec![0]);
     let (options, decided) = (Options { atomic: false, ..Options::default() }, BTreeMap::new());
     let job = Job { model, plan: &plan, caller, options: &options, seed: "", now, decided: &decided };
     let mut snapshot = Snapshot::default();

@@ -11,6 +11,7 @@ mod action;
 mod change;
 mod chunk;
 mod commit;
+mod content;
 mod create;
 mod evaluate;
 mod look;

@@ -139,7 +139,7 @@ impl Session<'_> {
     pub fn stands(&self) -> bool {
         self.state.as_ref().is_some_and(|state| match state.status {
             Status::Paused => self.run.clock.now() < state.updated.plus_ms(MAX_PAUSE_MS),
-            status => status.is_terminal(),
+            status => status.is_terminal() || state.waits_for_calls(),
         })
     }
 
@@ -268,7 +268,10 @@ impl Session<'_> {
         let head = self.run.head;
         let mut state = self.next_state();
         for step in steps {
-            state.summary.add(&step.outcome);
+            match head.job.as_ref().and_then(|job| job.intent(&step.outcome)) {
+                None => state.summary.add(&step.outcome),
+                Some(_) => state.open += 1,
+            }
         }
         let from = state.results.inline_from();
         let inline: Vec<&Outcome> =
@@ -283,6 +286,7 @@ impl Session<'_> {
         let failed = head.options.atomic && state.summary.failed > 0;
         state.status = match (last, failed) {
             (false, _) => Status::Running,
+            (true, _) if state.open > 0 => Status::Running,
             (true, true) => Status::Failed,
             (true, false) => Status::at_end(&state.summary),
         };

@@ -1,6 +1,8 @@
 //! HTTP: routes, headers and bodies. The only place that turns what happened into status codes.
 
 mod body;
+mod content;
+mod intents;
 mod memories;
 mod prefer;
 mod reads;
@@ -114,6 +116,15 @@ async fn dispatch(app: &App, route: Route, request: &Request) -> Reply {
         Route::Audit(id) => reads::audit(app, &caller, &id, request).await,
         Route::Act(act, id) => writes::act(app, &caller, &id, act, request).await,
         Route::Retry(id) => writes::retry(app, &caller, &id, request).await,
+        Route::ContentJob(kind, _) => content::submit(app, &caller, kind, request).await,
+        Route::ContentBatches(creator) => content::batches(app, &caller, creator, request).await,
+        Route::ContentBatch(id) => content::batch(app, &caller, &id, request).await,
+        Route::ContentRetry(id) => content::retry(app, &caller, &id, request).await,
+        Route::IntentCreate(profile) => intents::create(app, &caller, &profile, request).await,
+        Route::IntentExecute(id) => intents::execute(app, &caller, &id, request).await,
+        Route::IntentStatus(id) => intents::status(app, &caller, &id, request).await,
+        Route::IntentRetry(id) => intents::retry(app, &caller, &id, request).await,
+        Route::IntentAnalysis(id) => intents::failure_analysis(app, &caller, &id, request).await,
         Route::Capabilities => reads::capabilities(app),
         Route::Health => reads::health(),
         Route::MemoryHealth => memories::health(app),

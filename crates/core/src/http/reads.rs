@@ -116,7 +116,7 @@ pub(super) async fn batch(app: &App, caller: &Caller, id: &str, request: &Reques
 /// A batch as it stands.
 pub(super) fn told(head: &Head, state: Option<&State>) -> Reply {
     let summary = state.map_or_else(|| Summary::pending(head.total()), |state| state.summary);
-    let status = state.map_or(Status::Pending, |state| state.status);
+    let status = head.status(state);
     let reply = Reply::told(200, native::batch(head, state))
         .header("Batch-Id", head.id.as_str())
         .header("Batch-Status", native::outcome(status, &summary));
@@ -128,6 +128,9 @@ pub(super) async fn failure_analysis(app: &App, caller: &Caller, id: &str, reque
         Ok(seen) => seen,
         Err(reply) => return reply,
     };
+    if head.profile.is_some() {
+        return super::intents::failure_analysis(app, caller, id, request).await;
+    }
     match status::results(app, &head, state.as_ref()).await {
         Ok(results) => Reply::told(200, analysis(&head, state.as_ref(), &results.plan, &results.outcomes)),
         Err(fault) => Reply::fault(&fault, &request.request_id),
@@ -223,7 +226,7 @@ pub(super) async fn batches(app: &App, caller: &Caller, request: &Request) -> Re
 }
 
 /// `limit` and the place in `cursor`.
-fn page(app: &App, request: &Request, scope: &str, most: usize) -> Result<(usize, Option<String>), Reply> {
+pub(super) fn page(app: &App, request: &Request, scope: &str, most: usize) -> Result<(usize, Option<String>), Reply> {
     let limit = match request.parameter("limit") {
         None => limits::DEFAULT_PAGE,
         Some(text) => match text.parse() {
@@ -241,11 +244,11 @@ fn page(app: &App, request: &Request, scope: &str, most: usize) -> Result<(usize
     Ok((limit, place))
 }
 
-fn paged(app: &App, data: &[Value], next: Option<&str>, scope: &str) -> Reply {
+pub(super) fn paged(app: &App, data: &[Value], next: Option<&str>, scope: &str) -> Reply {
     let cursor = next.and_then(|place| app.cursor_key().map(|key| key.seal(scope, place)));
     Reply::told(200, json!({ "data": data, "hasMore": cursor.is_some(), "nextCursor": cursor }))
 }
 
-fn wrong(parameter: &str, reason: &str) -> Reply {
+pub(super) fn wrong(parameter: &str, reason: &str) -> Reply {
     Reply::error(Code::InvalidParameter, format!("{parameter} {reason}")).details(json!({ "parameter": parameter }))
 }

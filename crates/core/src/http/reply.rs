@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::Request;
 use crate::batch::Dialect;
-use crate::dialect::{memories, native};
+use crate::dialect::{content, memories, native};
 use crate::limits::MAX_PROBLEMS;
 use crate::operation::{Code, Problem};
 use crate::rate::{Exceeded, Standing, WINDOW_MS};
@@ -145,7 +145,8 @@ impl Reply {
                 ("application/json", memories::problem(code, &message, details.as_ref(), &request.request_id))
             }
             Content::Error { code, message, details, problems } => {
-                ("application/json", native::error(code, &message, details, &problems, &request.request_id))
+                let shape = if contract == Dialect::Content { content::error } else { native::error };
+                ("application/json", shape(code, &message, details, &problems, &request.request_id))
             }
         };
         headers.push(("Content-Type", content_type.to_owned()));

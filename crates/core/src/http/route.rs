@@ -1,6 +1,6 @@
 //! The routes, in one table.
 
-use crate::batch::{BatchId, Dialect};
+use crate::batch::{BatchId, Dialect, JobKind};
 use crate::config::Function;
 use crate::lifecycle::Act;
 
@@ -25,6 +25,24 @@ pub enum Route {
     Act(Act, String),
     /// Send what failed again.
     Retry(String),
+    /// Take a content job in; by which of its paths.
+    ContentJob(JobKind, &'static str),
+    /// List content jobs, of the creator in the path.
+    ContentBatches(Option<String>),
+    /// Tell of one content job.
+    ContentBatch(String),
+    /// Send what failed of a content job again.
+    ContentRetry(String),
+    /// Build intents for the profile in the path.
+    IntentCreate(String),
+    /// Execute a batch of intents.
+    IntentExecute(String),
+    /// Tell how far a batch of intents is.
+    IntentStatus(String),
+    /// Build what failed of a batch of intents again.
+    IntentRetry(String),
+    /// Tell why a batch of intents failed.
+    IntentAnalysis(String),
     /// Tell the limits.
     Capabilities,
     /// Tell that the service is up.
@@ -66,7 +84,7 @@ pub enum Errand {
 }
 
 /// Method, path as `openapi.yaml` writes it, and the function that answers.
-pub const ROUTES: [(&str, &str, Function); 29] = [
+pub const ROUTES: [(&str, &str, Function); 42] = [
     ("POST", "/batch", Function::Submit),
     ("POST", "/batch/plan", Function::Submit),
     ("GET", "/batches", Function::Status),
@@ -78,6 +96,19 @@ pub const ROUTES: [(&str, &str, Function); 29] = [
     ("POST", "/batches/{batchId}/pause", Function::Submit),
     ("POST", "/batches/{batchId}/resume", Function::Submit),
     ("POST", "/batches/{batchId}/retry", Function::Submit),
+    ("POST", "/api/batches/batch-update-price", Function::Submit),
+    ("POST", "/api/batches/batch-remove-content", Function::Submit),
+    ("POST", "/api/batches/batch-remove", Function::Submit),
+    ("POST", "/api/batches/batch-update-metadata", Function::Submit),
+    ("GET", "/api/batches", Function::Status),
+    ("GET", "/api/batches/creator/{creator}", Function::Status),
+    ("GET", "/api/batches/{batchId}", Function::Status),
+    ("POST", "/api/batches/{batchId}/retry", Function::Submit),
+    ("POST", "/api/v1/profiles/{profileId}/batch-intent", Function::Submit),
+    ("POST", "/api/v1/batch/{batchId}/execute", Function::Submit),
+    ("GET", "/api/v1/batch/{batchId}/status", Function::Status),
+    ("POST", "/api/v1/batch/{batchId}/retry", Function::Submit),
+    ("GET", "/api/v1/batch/{batchId}/failure-analysis", Function::Status),
     ("GET", "/capabilities", Function::Status),
     ("GET", "/health", Function::Status),
     ("POST", "/api/v1/batch", Function::Submit),
@@ -114,6 +145,16 @@ impl Route {
             ("POST", ["batches", id, "pause"]) => Self::Act(Act::Pause, (*id).to_owned()),
             ("POST", ["batches", id, "resume"]) => Self::Act(Act::Resume, (*id).to_owned()),
             ("POST", ["batches", id, "retry"]) => Self::Retry((*id).to_owned()),
+            ("POST", ["api", "batches", word]) => return Self::content_job(word),
+            ("GET", ["api", "batches"]) => Self::ContentBatches(None),
+            ("GET", ["api", "batches", "creator", creator]) => Self::ContentBatches(Some((*creator).to_owned())),
+            ("GET", ["api", "batches", id]) => Self::ContentBatch((*id).to_owned()),
+            ("POST", ["api", "batches", id, "retry"]) => Self::ContentRetry((*id).to_owned()),
+            ("POST", ["api", "v1", "profiles", id, "batch-intent"]) => Self::IntentCreate((*id).to_owned()),
+            ("POST", ["api", "v1", "batch", id, "execute"]) => Self::IntentExecute((*id).to_owned()),
+            ("GET", ["api", "v1", "batch", id, "status"]) => Self::IntentStatus((*id).to_owned()),
+            ("POST", ["api", "v1", "batch", id, "retry"]) => Self::IntentRetry((*id).to_owned()),
+            ("GET", ["api", "v1", "batch", id, "failure-analysis"]) => Self::IntentAnalysis((*id).to_owned()),
             ("GET", ["capabilities"]) => Self::Capabilities,
             ("GET", ["health"]) => Self::Health,
             ("POST", ["api", "v1", "batch"]) => Self::MemoryBatch,
@@ -121,6 +162,17 @@ impl Route {
             (method, ["api", "v1", noun, rest @ ..]) => Self::Memory(Noun::parse(noun)?, Errand::find(method, rest)?),
             _ => return None,
         })
+    }
+
+    fn content_job(word: &str) -> Option<Self> {
+        let paths = [
+            (JobKind::UpdatePrice, "/api/batches/batch-update-price"),
+            (JobKind::RemoveContent, "/api/batches/batch-remove-content"),
+            (JobKind::RemoveContent, "/api/batches/batch-remove"),
+            (JobKind::UpdateMetadata, "/api/batches/batch-update-metadata"),
+        ];
+        let found = paths.into_iter().find(|(_, path)| path.strip_prefix("/api/batches/") == Some(word));
+        found.map(|(kind, path)| Self::ContentJob(kind, path))
     }
 
     /// As the table has it: method and path, with nothing of the request's own.
@@ -137,6 +189,16 @@ impl Route {
             Self::Act(Act::Pause, _) => ("POST", "/batches/{batchId}/pause"),
             Self::Act(Act::Resume, _) => ("POST", "/batches/{batchId}/resume"),
             Self::Retry(_) => ("POST", "/batches/{batchId}/retry"),
+            Self::ContentJob(_, path) => ("POST", path),
+            Self::ContentBatches(None) => ("GET", "/api/batches"),
+            Self::ContentBatches(Some(_)) => ("GET", "/api/batches/creator/{creator}"),
+            Self::ContentBatch(_) => ("GET", "/api/batches/{batchId}"),
+            Self::ContentRetry(_) => ("POST", "/api/batches/{batchId}/retry"),
+            Self::IntentCreate(_) => ("POST", "/api/v1/profiles/{profileId}/batch-intent"),
+            Self::IntentExecute(_) => ("POST", "/api/v1/batch/{batchId}/execute"),
+            Self::IntentStatus(_) => ("GET", "/api/v1/batch/{batchId}/status"),
+            Self::IntentRetry(_) => ("POST", "/api/v1/batch/{batchId}/retry"),
+            Self::IntentAnalysis(_) => ("GET", "/api/v1/batch/{batchId}/failure-analysis"),
             Self::Capabilities => ("GET", "/capabilities"),
             Self::Health => ("GET", "/health"),
             Self::MemoryBatch => ("POST", "/api/v1/batch"),
@@ -165,14 +227,27 @@ impl Route {
     /// The function that answers it.
     pub fn function(&self) -> Function {
         match self {
-            Self::Submit | Self::Plan | Self::Act(..) | Self::Retry(_) | Self::MemoryBatch => Function::Submit,
             Self::Memory(_, Errand::List | Errand::Read(_)) | Self::MemoryHealth => Function::Status,
-            Self::Memory(..) => Function::Submit,
+            Self::Submit
+            | Self::Plan
+            | Self::Act(..)
+            | Self::Retry(_)
+            | Self::MemoryBatch
+            | Self::Memory(..)
+            | Self::ContentJob(..)
+            | Self::ContentRetry(_)
+            | Self::IntentCreate(_)
+            | Self::IntentExecute(_)
+            | Self::IntentRetry(_) => Function::Submit,
             Self::Batches
             | Self::Batch(_)
             | Self::Results(_)
             | Self::FailureAnalysis(_)
             | Self::Audit(_)
+            | Self::ContentBatches(_)
+            | Self::ContentBatch(_)
+            | Self::IntentStatus(_)
+            | Self::IntentAnalysis(_)
             | Self::Capabilities
             | Self::Health => Function::Status,
         }
@@ -184,6 +259,14 @@ impl Route {
     pub fn contract(&self) -> Dialect {
         match self {
             Self::MemoryBatch | Self::MemoryHealth | Self::Memory(..) => Dialect::Memories,
+            Self::ContentJob(..) | Self::ContentBatches(_) | Self::ContentBatch(_) | Self::ContentRetry(_) => {
+                Dialect::Content
+            }
+            Self::IntentCreate(_)
+            | Self::IntentExecute(_)
+            | Self::IntentStatus(_)
+            | Self::IntentRetry(_)
+            | Self::IntentAnalysis(_) => Dialect::Intents,
             _ => Dialect::Records,
         }
     }
@@ -217,6 +300,11 @@ impl Errand {
 /// Where a batch is told of, under the stage.
 pub(super) fn location(base_path: &str, id: &BatchId) -> String {
     format!("{base_path}/batches/{id}")
+}
+
+/// Where a content job is told of, under the stage.
+pub(super) fn content_location(base_path: &str, id: &BatchId) -> String {
+    format!("{base_path}/api/batches/{id}")
 }
 
 #[cfg(test)]

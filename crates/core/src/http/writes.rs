@@ -79,7 +79,7 @@ pub(super) async fn retry(app: &App, caller: &Caller, id: &str, request: &Reques
         Ok(key) => key,
         Err(reply) => return reply,
     };
-    match lifecycle::retry(app, caller, &id, (&request.path, idempotency_key)).await {
+    match lifecycle::retry(app, caller, &id, (&request.path, idempotency_key), false).await {
         Ok(Some(retried)) => {
             let body = json!({
                 "newBatchId": retried.told.head.id.as_str(),
@@ -95,7 +95,7 @@ pub(super) async fn retry(app: &App, caller: &Caller, id: &str, request: &Reques
     }
 }
 
-fn missing() -> Reply {
+pub(super) fn missing() -> Reply {
     Reply::error(Code::NotFound, "there is no such batch")
 }
 

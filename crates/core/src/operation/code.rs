@@ -58,6 +58,10 @@ catalogue! {
     Forbidden, "FORBIDDEN", 403, false, "Ask for the right to do this.";
     /// Nothing there, or nothing the caller may see.
     NotFound, "NOT_FOUND", 404, false, "Check the id.";
+    /// Nothing of a batch of intents could be built; or, in the answer to an execution, an operation of it failed.
+    BatchExecutionFailed, "BATCH_EXECUTION_FAILED", 400, false, "Do what the suggestion says, and build the batch again.";
+    /// The same for an atomic one: an operation of it failed.
+    AtomicExecutionFailed, "ATOMIC_EXECUTION_FAILED", 400, false, "Do what the suggestion says, and build the batch again.";
     /// No such route.
     RouteNotFound, "ROUTE_NOT_FOUND", 404, false, "See the API description for the routes there are.";
     /// The batch has ended, so there is nothing to stop.
@@ -70,6 +74,8 @@ catalogue! {
     PauseLimit, "PAUSE_LIMIT", 409, false, "Let the batch run, or cancel it.";
     /// Every operation succeeded.
     NothingToRetry, "NOTHING_TO_RETRY", 409, false, "Every operation succeeded; there is nothing to send again.";
+    /// The batch was executed before, with other signatures.
+    AlreadyExecuted, "ALREADY_EXECUTED", 409, false, "Read the status of the batch: it was executed.";
     /// The batch is the last of its line.
     RetryLimit, "RETRY_LIMIT", 409, false, "Find out why it keeps failing, and send a new batch.";
     /// More operations than a batch of memories holds.

@@ -25,7 +25,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
-use crate::batch::Work;
+use crate::batch::{Content, Work};
 use crate::json::Object;
 use crate::operation::{Operation, OperationId};
 use graph::{Cycle, Graph};
@@ -35,6 +35,7 @@ use graph::{Cycle, Graph};
 pub struct Plan {
     operations: Vec<Operation>,
     given: BTreeMap<OperationId, Value>,
+    content: Option<Content>,
     by_id: HashMap<String, usize>,
     graph: Graph,
     order: Vec<usize>,
@@ -44,14 +45,14 @@ pub struct Plan {
 impl Plan {
     /// Orders `operations`: dependencies first, request order where they leave a choice.
     pub fn new(operations: Vec<Operation>) -> Result<Self, Cycle> {
-        let mut plan = Self::ordered(Work { operations, given: BTreeMap::new() }, Vec::new());
+        let mut plan = Self::ordered(Work { operations, ..Work::default() }, Vec::new());
         plan.order = plan.graph.order()?;
         Ok(plan)
     }
 
     /// The plan of accepted work, with the order it was accepted with, so that another version of this code agrees on what a cursor means.
     pub fn ordered(work: Work, order: Vec<usize>) -> Self {
-        let Work { operations, given } = work;
+        let Work { operations, given, content, intents: _ } = work;
         let by_id: HashMap<String, usize> =
             operations.iter().enumerate().map(|(index, operation)| (operation.id.to_string(), index)).collect();
         let mut referenced = vec![false; operations.len()];
@@ -66,7 +67,7 @@ impl Plan {
             }
         }
         let graph = Graph::new(operations.len(), edges);
-        Self { operations, given, by_id, graph, order, referenced }
+        Self { operations, given, content, by_id, graph, order, referenced }
     }
 
     /// The operations alone, in request order.
@@ -82,6 +83,11 @@ impl Plan {
     /// The result of another batch's operation that this one may refer to.
     pub fn given(&self, id: &str) -> Option<&Value> {
         self.given.get(&OperationId::parse(id)?)
+    }
+
+    /// The items of a content job.
+    pub fn content(&self) -> Option<&Content> {
+        self.content.as_ref()
     }
 
     /// Positions in the request, in the order they run.

@@ -34,7 +34,7 @@ pub struct Quotas {
 /// The quotas of a deployment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rates {
-    /// Of the records contract.
+    /// Of each contract: a caller has so much of every one.
     pub records: Quotas,
     /// Of batches of memories.
     pub memories: Quotas,
@@ -44,8 +44,10 @@ impl Rates {
     /// The quotas of a contract.
     pub fn of(self, dialect: Dialect) -> Quotas {
         match dialect {
-            Dialect::Records => self.records,
             Dialect::Memories => self.memories,
+            // The contract's own number.
+            Dialect::Intents => Quotas { batches: 5, operations: 500 },
+            Dialect::Records | Dialect::Content => self.records,
         }
     }
 }

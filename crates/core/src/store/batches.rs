@@ -1,5 +1,7 @@
 //! Batches: the head, its operations, the state and its results.
 
+use std::collections::BTreeMap;
+
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
 use aws_sdk_dynamodb::types::builders::PutBuilder;
@@ -10,7 +12,9 @@ use super::call::{Fault, refused};
 use super::watch::watch_bucket;
 use super::{Store, TenantKey};
 use crate::auth;
-use crate::batch::{BatchId, Cut, Dialect, Head, Lineage, Operations, Results, State, Status, Summary, Work, unpack};
+use crate::batch::{
+    BatchId, Cut, Dialect, Head, Lineage, Operations, Results, State, Status, Summary, Work, pack, unpack,
+};
 use crate::json::sha256_hex;
 use crate::limits::{INLINE_OPERATIONS_BYTES, PART_BYTES};
 use crate::operation::Outcome;
@@ -146,6 +150,11 @@ impl Store {
 
     /// Head and state of a batch in one consistent read; `None` when there is none, or it is past its time.
     pub async fn batch(&self, keys: &TenantKey, id: &BatchId) -> Result<Option<(Head, Option<State>)>, Fault> {
+        pair(keys, &self.batch_items(keys, id).await?, self.now())
+    }
+
+    /// What a poll reads of a batch.
+    pub(super) async fn batch_items(&self, keys: &TenantKey, id: &BatchId) -> Result<Vec<Item>, Fault> {
         let request = self
             .client
             .query()
@@ -158,7 +167,7 @@ impl Store {
             .expression_attribute_values(":a", s("A#"));
         let answer = self.call("read batch", || request.clone().send()).await?;
         let answer = answer.map_err(|error| Fault::new("read batch", refused(&error)))?;
-        pair(keys, answer.items(), self.now())
+        Ok(answer.items.unwrap_or_default())
     }
 
     /// Reads nothing, in order to have a connection; a Query, because every function may do that.
@@ -346,6 +355,14 @@ fn head_item(keys: &TenantKey, head: &Head) -> Result<Item, Fault> {
         item.insert("reference".to_owned(), s(reference.as_str()));
         item.insert("g_reference".to_owned(), s(keys.batches_referenced(reference)));
     }
+    if let Some(job) = &head.job {
+        item.insert("job".to_owned(), json_text(job)?);
+        item.insert("g_party".to_owned(), s(keys.batches_for("C", &job.creator)));
+    }
+    if let Some(profile) = &head.profile {
+        item.insert("profile".to_owned(), json_text(profile)?);
+        item.insert("g_party".to_owned(), s(keys.batches_for("F", &profile.id)));
+    }
     if let Some(lineage) = &head.lineage {
         item.insert("retry_of".to_owned(), s(lineage.retry_of.as_str()));
         item.insert("attempt".to_owned(), n(lineage.attempt));
@@ -381,6 +398,8 @@ fn head_of(keys: &TenantKey, item: &Item) -> Result<Head, Fault> {
         background: item.flag("background"),
         created: Timestamp(item.int("created")?),
         lineage: lineage_of(&item)?,
+        job: item.maybe_text("job").map(|_| item.json("job")).transpose()?,
+        profile: item.maybe_text("profile").map(|_| item.json("profile")).transpose()?,
         operations,
     })
 }
@@ -420,6 +439,12 @@ fn state_item(keys: &TenantKey, head: &Head, state: &State) -> Result<Item, Faul
         item.insert("attempt".to_owned(), s(attempt.nonce.as_str()));
         item.insert("wide".to_owned(), json_text(attempt)?);
     }
+    if state.open > 0 {
+        item.insert("open".to_owned(), n(state.open));
+    }
+    if !state.calls.is_empty() {
+        item.insert("calls".to_owned(), b(pack(&state.calls)?));
+    }
     if !state.stale.is_empty() {
         item.insert("stale".to_owned(), json_text(&state.stale)?);
     }
@@ -448,6 +473,8 @@ pub(super) fn state_of(item: &Item) -> Result<State, Fault> {
         paused_ms: item.maybe_int("paused_ms").unwrap_or(0),
         pauses: item.maybe_int("pauses").unwrap_or(0),
         attempt: item.maybe_text("wide").map(|_| item.json("wide")).transpose()?,
+        open: item.maybe_int("open").unwrap_or(0),
+        calls: item.maybe_bytes("calls").map_or(Ok(BTreeMap::new()), unpack)?,
         stale: item.maybe_text("stale").map_or(Ok(Vec::new()), |_| item.json("stale"))?,
     })
 }

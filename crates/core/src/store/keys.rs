@@ -8,6 +8,11 @@ use crate::json::sha256_hex;
 /// Longest index value kept readable in a key; a longer one is hashed.
 const READABLE_VALUE: usize = 128;
 
+/// The nonces of an account. It belongs to no tenant: two that have the same key share its nonces.
+pub(super) fn signer_pk(network: &str, address: &str) -> String {
+    format!("SIGNER#{network}#{address}")
+}
+
 /// Builds the keys of one tenant. It is made from a verified credential, or from the key in our own queue message.
 ///
 /// A tenant and an entity hold no `#`, so no key of one tenant can be read as another's.

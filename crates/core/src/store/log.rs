@@ -46,7 +46,7 @@ impl Place {
 }
 
 /// What a transaction of ours came to whose items are a few.
-enum Transacted {
+pub(super) enum Transacted {
     Done,
     /// A condition does not hold; the reasons in the order of the items.
     Refused(Vec<CancellationReason>),
@@ -131,7 +131,13 @@ impl Store {
         Ok(found)
     }
 
-    fn log_put(&self, keys: &TenantKey, head: &Head, entry: &Entry, unique: &str) -> Result<TransactWriteItem, Fault> {
+    pub(super) fn log_put(
+        &self,
+        keys: &TenantKey,
+        head: &Head,
+        entry: &Entry,
+        unique: &str,
+    ) -> Result<TransactWriteItem, Fault> {
         let mut row = Item::from([
             ("pk".to_owned(), s(keys.batch(&head.id))),
             ("sk".to_owned(), s(format!("{}{unique}", Place::of(entry).as_str()))),
@@ -149,7 +155,7 @@ impl Store {
         item("write log", put.build())
     }
 
-    async fn transact_few(
+    pub(super) async fn transact_few(
         &self,
         what: &'static str,
         (token, items): (String, Vec<TransactWriteItem>),

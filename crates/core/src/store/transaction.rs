@@ -9,7 +9,7 @@ use super::call::{Fault, refused};
 use super::lock::{Lock, Locked};
 use super::records::{Refusal, refusal};
 use super::{Store, TenantKey};
-use crate::batch::{Head, State};
+use crate::batch::{Head, Intent, State};
 use crate::engine::{Action, Key};
 use crate::json::sha256_hex;
 
@@ -24,6 +24,8 @@ pub struct Committing<'a> {
     pub state: &'a State,
     /// The effects.
     pub actions: &'a [Action],
+    /// Contract calls to be made then, by position in the request.
+    pub intents: &'a [(usize, Intent)],
 }
 
 /// What became of a commit.
@@ -57,6 +59,9 @@ impl Store {
         }
         for action in commit.actions {
             items.extend(self.posting_item(keys, action)?);
+        }
+        for (index, intent) in commit.intents {
+            items.push(self.intent_item(keys, commit.head, *index, intent)?);
         }
         let token = token(&format!("{writer}#{}", commit.state.rev));
         self.transact(keys, commit.head, (token, items), commit.actions.iter()).await

@@ -9,7 +9,7 @@ use super::batches::{pair, pair_keys};
 use super::call::{Fault, refused};
 use super::{Store, TenantKey};
 use crate::auth::Tenant;
-use crate::batch::{BatchId, State, Status};
+use crate::batch::{BatchId, Head, State, Status};
 use crate::limits::{MAX_PAUSE_MS, REMAINS_MS, RETENTION_MS};
 use crate::runtime::Timestamp;
 
@@ -36,6 +36,8 @@ pub struct Watched {
 pub enum Standing {
     /// It has ended, or is gone.
     Ended,
+    /// It has ended, and transactions of it may be open.
+    Followed,
     /// It has not ended, or left locks behind.
     Open {
         /// When there is, if not now: a paused batch ends then.
@@ -89,7 +91,7 @@ impl Store {
             let watch = own.iter().find(|item| Reader(item).maybe_text("sk") == Some(WATCH));
             let every_ms = watch.and_then(|item| Reader(item).maybe_int("every_ms"));
             let standing = match pair(&keys, &own, self.now()) {
-                Ok(Some((_, state))) => standing(state.as_ref()),
+                Ok(Some((head, state))) => standing(&head, state.as_ref()),
                 Ok(None) => Standing::Ended,
                 // One batch of another version must not keep the sweep from the others; who knows it takes its message.
                 Err(fault) => {
@@ -127,12 +129,15 @@ impl Store {
     }
 }
 
-fn standing(state: Option<&State>) -> Standing {
+fn standing(head: &Head, state: Option<&State>) -> Standing {
     match state {
+        Some(state) if state.status.is_terminal() && state.stale.is_empty() && head.job.is_some() => Standing::Followed,
         Some(state) if state.status.is_terminal() && state.stale.is_empty() => Standing::Ended,
         Some(state) if state.status == Status::Paused && state.stale.is_empty() => {
             Standing::Open { paused_until: Some(state.updated.plus_ms(MAX_PAUSE_MS)) }
         }
+        // Signatures are waited for as long as a pause lasts.
+        None if head.profile.is_some() => Standing::Open { paused_until: Some(head.created.plus_ms(MAX_PAUSE_MS)) },
         _ => Standing::Open { paused_until: None },
     }
 }

@@ -82,6 +82,28 @@ impl Client {
         .await
     }
 
+    /// Looks at a content job until it has ended, and returns it as it ended.
+    pub(super) async fn watch_job(&self, id: &str) -> Result<Value, Error> {
+        let mut progress: Option<Progress> = None;
+        loop {
+            let reply = self.get(&format!("/api/batches/{id}")).await?;
+            if reply.status != 200 {
+                return Err(reply.complaint());
+            }
+            let count = |name: &str| reply.body[name].as_u64().unwrap_or(0);
+            let (total, ended) = (count("totalItems"), count("successCount") + count("failureCount"));
+            let status = reply.body["status"].as_str().unwrap_or_default();
+            progress.get_or_insert_with(|| Progress::new(total)).show(ended, total, status);
+            if matches!(status, "completed" | "failed") {
+                if let Some(progress) = progress {
+                    progress.finish();
+                }
+                return Ok(reply.body);
+            }
+            tokio::time::sleep(LAST_LOOK / 4).await;
+        }
+    }
+
     pub(super) async fn get(&self, path: &str) -> Result<Reply, Error> {
         self.repeat(|| self.request(Method::GET, path)).await
     }

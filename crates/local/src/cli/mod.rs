@@ -16,6 +16,7 @@ mod output;
 mod serve;
 mod submit;
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -27,9 +28,22 @@ use self::args::{Cli, Command};
 pub(crate) struct Environment {
     /// `BATCH_API_KEY`: the credential of a client that is given none.
     pub(crate) api_key: Option<String>,
+    /// Settings of a Stacks node, where `STACKS_NODE_URL` names one.
+    pub(crate) stacks: Option<BTreeMap<&'static str, String>>,
     /// `LOG_LEVEL`: the least severe log lines, or a filter.
     pub(crate) log_level: Option<String>,
 }
+
+/// The settings that go with a Stacks node.
+pub(crate) const STACKS: [&str; 7] = [
+    "STACKS_NODE_URL",
+    "STACKS_EXTENDED_PATH",
+    "STACKS_NETWORK",
+    "STACKS_CONTRACT",
+    "STACKS_SIGNERS",
+    "STACKS_FEE",
+    "STACKS_MAX_FEE",
+];
 
 /// How a command ended, when nothing kept it from running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,13 +64,13 @@ pub(crate) fn run(environment: Environment) -> ExitCode {
     };
     let outcome = runtime.block_on(async {
         match command {
-            Command::Serve(args) => serve::serve(args).await,
+            Command::Serve(args) => serve::serve(args, &environment.stacks).await,
             Command::Demo(_) => demo::run().await,
             Command::Submit(args) => submit::run(args, environment.api_key).await,
             Command::Load(args) => load::run(args).await,
             Command::Token(args) => credentials::token(&args),
             Command::Key(args) => credentials::key(args).await,
-            Command::Backend(args) => serve::backend(args).await,
+            Command::Backend(args) => serve::backend(args, &environment.stacks).await,
         }
     });
     match outcome {

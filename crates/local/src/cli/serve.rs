@@ -8,7 +8,7 @@ use batch_core::limits::Limits;
 use batch_core::rate::MOST_BATCHES;
 use batch_core::runtime::{Clock, Entropy};
 use batch_local::keys::Keys;
-use batch_local::{Error, Functionless, SHIPPED_MODEL, Service, Settings, Storage, read_model};
+use batch_local::{BLOCK, Error, Functionless, SHIPPED_MODEL, Service, Settings, Storage, read_model};
 use tokio::signal;
 
 use super::Outcome;
@@ -16,28 +16,37 @@ use super::args::{self, Data};
 use super::credentials::{HOME, Running};
 use super::output::{note, say};
 
+/// Settings of a Stacks node; `None` for the sandbox.
+type Stacks = Option<BTreeMap<&'static str, String>>;
+
 /// Whom the printed key speaks for.
 const TENANT: &str = "demo";
 const SUBJECT: &str = "developer";
 const ROLES: [&str; 1] = ["admin"];
 
-pub(super) async fn serve(args: args::Serve) -> Result<Outcome, Error> {
+pub(super) async fn serve(args: args::Serve, stacks: &Stacks) -> Result<Outcome, Error> {
     let mut signals = Signals::new()?;
     let service =
-        Service::start(settings(args.port, args.data, args.model.as_deref(), args.batches_per_minute)?).await?;
+        Service::start(settings(args.port, args.data, args.model.as_deref(), args.batches_per_minute, stacks)?).await?;
     let url = service.base_url();
     let running = Running::note(port(&url), service.dynamodb_url())?;
     let key = service.api_key(TENANT, SUBJECT, &ROLES).await?;
     say(welcome(&url, key.expose()))?;
+    say(match stacks {
+        None => "Contract calls go to a sandbox of a Stacks node in this process; set STACKS_NODE_URL for another."
+            .to_owned(),
+        Some(_) => "Contract calls go to the Stacks node at STACKS_NODE_URL.".to_owned(),
+    })?;
     say(format!("listening on {url}"))?;
     signals.next().await;
     drop(running);
     Ok(signals.or_end(service.stop()).await)
 }
 
-pub(super) async fn backend(args: args::Backend) -> Result<Outcome, Error> {
+pub(super) async fn backend(args: args::Backend, stacks: &Stacks) -> Result<Outcome, Error> {
     let mut signals = Signals::new()?;
-    let backend = Functionless::start(&settings(args.port, args.data, args.model.as_deref(), MOST_BATCHES)?).await?;
+    let backend =
+        Functionless::start(&settings(args.port, args.data, args.model.as_deref(), MOST_BATCHES, stacks)?).await?;
     let lines: Vec<String> = backend.settings().iter().map(|(name, value)| format!("{name}={value}")).collect();
     say(lines.join("\n"))?;
     note("ready; the lines on standard output are the functions' settings (.local/functions.env)");
@@ -45,7 +54,13 @@ pub(super) async fn backend(args: args::Backend) -> Result<Outcome, Error> {
     Ok(signals.or_end(backend.stop()).await)
 }
 
-fn settings(port: u16, data: Data, model: Option<&Path>, batches_per_minute: u32) -> Result<Settings, Error> {
+fn settings(
+    port: u16,
+    data: Data,
+    model: Option<&Path>,
+    batches_per_minute: u32,
+    stacks: &Stacks,
+) -> Result<Settings, Error> {
     let model = match model {
         None => SHIPPED_MODEL.to_owned(),
         Some(file) => {
@@ -65,6 +80,8 @@ fn settings(port: u16, data: Data, model: Option<&Path>, batches_per_minute: u32
         entropy: Entropy::system(),
         limits: Limits::default(),
         batches_per_minute,
+        stacks: stacks.clone(),
+        block: Some(BLOCK),
         http: None,
         handlers: BTreeMap::new(),
         executor: None,

@@ -3,15 +3,22 @@
 //! - `orders` the batches it sends
 //! - `scenes` what is done with them, and what is expected
 //! - `memories` the same for the contract of memories
+//! - `contents` the same for content jobs
 //! - `check` what is compared
 
 mod check;
+mod contents;
 mod memories;
 mod orders;
 mod scenes;
 
+use std::time::Duration;
+
 use batch_core::runtime::Clock;
-use batch_local::{Error, Service, Settings};
+use batch_local::keys::Identity;
+use batch_local::stacks::StacksNode;
+use batch_local::{Error, SANDBOX_CREATOR, Service, Settings};
+use serde_json::{Map, json};
 
 use self::check::Checks;
 use super::Outcome;
@@ -20,6 +27,9 @@ use super::output::{say, table};
 
 /// Differences that are told one by one.
 const MAX_DIFFERENCES: usize = 20;
+
+/// How often the sandbox of a Stacks node makes a block here: sooner than a real one, and often enough to watch.
+const BLOCK: Duration = Duration::from_millis(300);
 
 /// One step of the tour.
 struct Scene {
@@ -35,11 +45,12 @@ struct Scene {
 
 /// Starts a service in memory, runs the tour against it, and stops it.
 pub(super) async fn run() -> Result<Outcome, Error> {
-    let service = Service::start(Settings::in_memory()?).await?;
-    let key = service.api_key("demo", "visitor", &["admin"]).await?;
-    let client = Client::new(&service.base_url(), key.expose().clone())?;
+    let service = Service::start(Settings { block: Some(BLOCK), ..Settings::in_memory()? }).await?;
+    let claims = Map::from_iter([("creators".to_owned(), json!([SANDBOX_CREATOR, contents::SOMEBODY_ELSE]))]);
+    let visitor = Identity::new("demo", "visitor", ["admin"], claims)?;
+    let client = Client::new(&service.base_url(), service.token(&visitor)?)?;
     say(format!("A service in memory, at {}. Everything below goes over HTTP.\n", service.base_url()))?;
-    let toured = tour(&client).await;
+    let toured = tour(&client, service.stacks()).await;
     service.stop().await;
     let scenes = toured?;
 
@@ -59,15 +70,19 @@ pub(super) async fn run() -> Result<Outcome, Error> {
     Ok(Outcome::Failure)
 }
 
-async fn tour(client: &Client) -> Result<Vec<Scene>, Error> {
-    Ok(vec![
+async fn tour(client: &Client, node: Option<&StacksNode>) -> Result<Vec<Scene>, Error> {
+    let mut scenes = vec![
         timed(scenes::related(client)).await?,
         timed(scenes::conditional(client)).await?,
         timed(scenes::large_order(client)).await?,
         timed(scenes::atomic_order(client)).await?,
         timed(scenes::failing_order(client)).await?,
         timed(memories::migration(client)).await?,
-    ])
+    ];
+    if let Some(node) = node {
+        scenes.push(timed(contents::prices(client, node)).await?);
+    }
+    Ok(scenes)
 }
 
 async fn timed(scene: impl Future<Output = Result<Scene, Error>>) -> Result<Scene, Error> {

@@ -1,0 +1,435 @@
+//! One run of making a batch's calls.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+
+use super::gap;
+use super::outcome::{Next, next};
+use crate::app::App;
+use crate::batch::{ContentJob, Head, NO_NODE, NO_SIGNER, NOT_SENT, Settled, State};
+use crate::gateway::stacks::{Broadcast, Chain, Payload, Progress, Signer};
+use crate::limits::{FOLD_ITEMS, FOLD_MS};
+use crate::runtime::Timestamp;
+use crate::store::{Claimed, Entry, Fault, LedgerPlace as Place, Nonces, Sent, Store, TenantKey, Written};
+
+/// Time kept at the end of a run for calls under way, milliseconds: as long as one takes at most.
+const RESERVE_MS: i64 = 6_000;
+/// Between two looks at an account whose chain is full, and between two sendings of the same bytes.
+const WAIT: Duration = Duration::from_secs(1);
+
+/// A call under way; its entry, how often it was sent, and what the node said.
+type Flight<'a> = Pin<Box<dyn Future<Output = (Entry, u32, Broadcast, Option<Progress>)> + Send + 'a>>;
+
+/// A call that is signed and not settled.
+struct Ready {
+    entry: Entry,
+    /// How often it was sent by this run.
+    attempts: u32,
+    /// Whether an earlier run may have sent it.
+    known: bool,
+    /// Not before this.
+    from: Timestamp,
+}
+
+pub(super) struct Sender<'a> {
+    app: &'a App,
+    head: &'a Head,
+    keys: TenantKey,
+    store: Store,
+    until: Timestamp,
+    state: State,
+    unsigned: VecDeque<Entry>,
+    ready: VecDeque<Ready>,
+    flights: FuturesUnordered<Flight<'a>>,
+    settled: Vec<(usize, Settled)>,
+    folded: Timestamp,
+    fee: Option<u64>,
+    /// Transactions of the signer that are in blocks, when this run last looked.
+    account: Option<u64>,
+    looked: Timestamp,
+    /// Whether nothing can be sent before some time has passed.
+    blocked: bool,
+    /// Whether somebody else ended, paused or took over the batch.
+    over: bool,
+}
+
+impl<'a> Sender<'a> {
+    pub fn new(
+        app: &'a App,
+        head: &'a Head,
+        (keys, store, until): (TenantKey, Store, Timestamp),
+        (state, entries): (State, Vec<Entry>),
+    ) -> Self {
+        let now = app.clock().now();
+        let mut sender = Self {
+            app,
+            head,
+            keys,
+            store,
+            until,
+            state,
+            unsigned: VecDeque::new(),
+            ready: VecDeque::new(),
+            flights: FuturesUnordered::new(),
+            settled: Vec::new(),
+            folded: now,
+            fee: None,
+            account: None,
+            looked: Timestamp(0),
+            blocked: false,
+            over: false,
+        };
+        for entry in entries {
+            sender.sort(entry, true);
+        }
+        sender
+    }
+
+    pub fn into_state(self) -> State {
+        self.state
+    }
+
+    /// Puts an entry where it belongs.
+    fn sort(&mut self, entry: Entry, known: bool) {
+        match (entry.place, &entry.sent, &entry.refused) {
+            (Place::Item(index), ..) if self.state.calls.contains_key(&index) => {}
+            (Place::Item(index), _, Some(word)) => self.settled.push((index, Settled::refused(word))),
+            (Place::Nonce(_), _, Some(_)) => {}
+            (Place::Nonce(_), ..) if entry.progress.is_some() => {}
+            (_, None, _) => self.unsigned.push_back(entry),
+            (_, Some(_), _) => {
+                let from = self.app.clock().now();
+                self.ready.push_back(Ready { entry, attempts: 0, known, from });
+            }
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.app.clock().now()
+    }
+
+    fn deadline(&self) -> Timestamp {
+        self.head.deadline(self.state.started, self.state.paused_ms)
+    }
+
+    /// Works until every call is settled, or there is no time left.
+    pub async fn run(&mut self) -> Result<(), Fault> {
+        let Some(job) = &self.head.job else { return Ok(()) };
+        let (chain, signer) = match self.app.chain() {
+            None => return self.settle_unsigned(NO_NODE).await,
+            Some(chain) => (chain, chain.signer(&job.creator)),
+        };
+        let Some(signer) = signer else { return self.settle_unsigned(NO_SIGNER).await };
+        while self.state.waits_for_calls() && !self.over {
+            let now = self.now();
+            if now >= self.deadline() {
+                return self.settle_rest().await;
+            }
+            let closing = now.plus_ms(RESERVE_MS) >= self.until;
+            if !closing {
+                self.fill(chain, signer, job).await?;
+            } else if self.flights.is_empty() {
+                return self.fold().await;
+            }
+            self.wait(chain, signer).await?;
+            let waited = self.now().since_ms(self.folded) >= FOLD_MS;
+            let done = self.flights.is_empty() && self.ready.is_empty() && self.unsigned.is_empty();
+            if done {
+                gap::close((&self.store, &self.keys, self.head), chain, signer).await?;
+            }
+            if self.settled.len() >= FOLD_ITEMS || (waited && !self.settled.is_empty()) || done {
+                self.fold().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings as many calls under way as may be.
+    async fn fill(&mut self, chain: &'a Chain, signer: &'a Signer, job: &ContentJob) -> Result<(), Fault> {
+        let most = self.app.content_concurrency();
+        let now = self.now();
+        self.blocked = true;
+        let mut waiting = VecDeque::new();
+        while let Some(mut ready) = self.ready.pop_front() {
+            if ready.from > now || self.flights.len() >= most {
+                waiting.push_back(ready);
+                continue;
+            }
+            ready.attempts += 1;
+            self.send(chain, ready);
+        }
+        self.ready = waiting;
+        // What is signed goes first: the others wait behind its nonce.
+        let slots = most.saturating_sub(self.flights.len() + self.ready.len()).min(self.unsigned.len());
+        if slots > 0 && !self.over {
+            self.claim(chain, (signer, job), slots).await?;
+        }
+        Ok(())
+    }
+
+    /// Signs and stores up to `slots` calls in one write, and sends them.
+    async fn claim(
+        &mut self,
+        chain: &'a Chain,
+        (signer, job): (&Signer, &ContentJob),
+        slots: usize,
+    ) -> Result<(), Fault> {
+        let address = signer.address().to_string();
+        let network = chain.network().as_str();
+        if !self.look_at(chain, signer).await {
+            return Ok(());
+        }
+        let account = self.account.unwrap_or(0);
+        let mut nonces = self.store.nonces(network, &address).await?;
+        nonces.catch_up(account);
+        let mut claimed = Vec::new();
+        while claimed.len() < slots {
+            let lowest = nonces.free.first().copied().unwrap_or(nonces.next);
+            if lowest >= account.saturating_add(self.app.limits().in_chain) {
+                break;
+            }
+            let Some(mut entry) = self.unsigned.pop_front() else { break };
+            let Some(intent) = &entry.intent else { continue };
+            let payload = chain.call(&intent.function, intent.arguments.clone());
+            let fee = self.fee(chain, &payload).await;
+            let nonce = nonces.take();
+            let transaction =
+                signer.sign(nonce, fee, payload).map_err(|_| Fault::new("sign call", "the key does not sign"))?;
+            entry.sent = Some(Sent { signer: address.clone(), nonce, signed: transaction });
+            claimed.push(entry);
+        }
+        if claimed.is_empty() {
+            return Ok(());
+        }
+        tracing::debug!(batch.id = %self.head.id, calls = claimed.len(), kind = job.kind.as_str(), "calls are signed");
+        match self.store.claim(&self.keys, self.head, (network, &address, &nonces), &claimed).await? {
+            Claimed::Done => {
+                for entry in claimed {
+                    self.send(chain, Ready { entry, attempts: 1, known: false, from: Timestamp(0) });
+                }
+            }
+            // Another run, or another batch of the same signer, was faster.
+            Claimed::Lost => {
+                self.blocked = false;
+                self.reload().await?;
+            }
+            Claimed::Late => self.over = true,
+        }
+        Ok(())
+    }
+
+    /// What is offered for a call: asked once a run, for all calls of a batch are alike.
+    async fn fee(&mut self, chain: &Chain, payload: &Payload) -> u64 {
+        if let Some(fee) = self.fee {
+            return fee;
+        }
+        let estimate = chain.node.fee(payload).await.unwrap_or_else(|error| {
+            tracing::warn!(batch.id = %self.head.id, %error, "no estimate of the fee; the setting is offered");
+            None
+        });
+        *self.fee.insert(chain.fee(payload, estimate))
+    }
+
+    /// Learns how many of the signer's transactions are in blocks; false when that is not known.
+    async fn look_at(&mut self, chain: &Chain, signer: &Signer) -> bool {
+        let now = self.now();
+        if self.account.is_some() && now.since_ms(self.looked) < FOLD_MS {
+            return true;
+        }
+        match chain.node.account(signer.address()).await {
+            Ok(account) => self.account = Some(account.nonce),
+            Err(error) => tracing::warn!(batch.id = %self.head.id, %error, "the signer's account cannot be read"),
+        }
+        self.looked = now;
+        self.account.is_some()
+    }
+
+    fn send(&mut self, chain: &'a Chain, ready: Ready) {
+        let Ready { entry, attempts, known, .. } = ready;
+        self.flights.push(Box::pin(async move {
+            let Some(sent) = &entry.sent else { return (entry, attempts, Broadcast::Taken, None) };
+            let broadcast = chain.node.broadcast(&sent.signed).await;
+            let seen = match broadcast {
+                Broadcast::Refused(_) if known => chain.node.progress(&sent.signed.txid).await.ok(),
+                _ => None,
+            };
+            (entry, attempts, broadcast, seen)
+        }));
+    }
+
+    /// Waits for the next answer, or for what is worth another look.
+    async fn wait(&mut self, chain: &'a Chain, signer: &'a Signer) -> Result<(), Fault> {
+        if self.flights.is_empty() {
+            if self.blocked && !(self.ready.is_empty() && self.unsigned.is_empty()) {
+                tokio::time::sleep(WAIT).await;
+            }
+            return Ok(());
+        }
+        let fold_in = Duration::from_millis(u64::try_from(FOLD_MS).unwrap_or(1_000));
+        let Ok(Some(landed)) = tokio::time::timeout(fold_in, self.flights.next()).await else { return Ok(()) };
+        self.landed(landed, chain, signer).await?;
+        // Others that have landed meanwhile are taken along.
+        while let Some(Some(landed)) = futures::FutureExt::now_or_never(self.flights.next()) {
+            self.landed(landed, chain, signer).await?;
+        }
+        Ok(())
+    }
+
+    async fn landed(
+        &mut self,
+        (entry, attempts, broadcast, seen): (Entry, u32, Broadcast, Option<Progress>),
+        chain: &Chain,
+        signer: &Signer,
+    ) -> Result<(), Fault> {
+        let Some(sent) = &entry.sent else { return Ok(()) };
+        match (next(sent, broadcast, attempts, seen), entry.place) {
+            (Next::Settle(settled), Place::Item(index)) => self.settled.push((index, settled)),
+            (Next::Settle(_), Place::Nonce(_)) => {}
+            (Next::Again, _) => {
+                let from = self.now().plus_ms(FOLD_MS);
+                self.ready.push_back(Ready { entry, attempts, known: true, from });
+            }
+            (Next::Release(reason), place) => {
+                let refused = Entry { refused: Some(reason.as_str().to_owned()), ..entry };
+                self.release(chain, signer, &refused).await?;
+                if let Place::Item(index) = place {
+                    self.settled.push((index, Settled::refused(reason.as_str())));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the nonce of a refused call back.
+    async fn release(&mut self, chain: &Chain, signer: &Signer, entry: &Entry) -> Result<(), Fault> {
+        let Some(sent) = &entry.sent else { return Ok(()) };
+        let (network, address) = (chain.network().as_str(), signer.address().to_string());
+        loop {
+            let mut nonces: Nonces = self.store.nonces(network, &address).await?;
+            nonces.give_back(sent.nonce);
+            let claimed = self.store.release(&self.keys, self.head, (network, &address, &nonces), entry).await?;
+            match claimed {
+                Claimed::Done => return Ok(()),
+                Claimed::Late => return Err(Fault::new("release nonce", "the time of the call is over")),
+                Claimed::Lost => {
+                    let read = self.store.batch_and_ledger(&self.keys, &self.head.id).await?;
+                    let entries = read.map(|(_, _, entries)| entries).unwrap_or_default();
+                    // Another run gave it back already.
+                    if entries.iter().any(|other| other.place == entry.place && other.refused.is_some()) {
+                        return Ok(());
+                    }
+                    if !self.store.pause(1).await {
+                        return Err(Fault::new("release nonce", "the time of the call is over"));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sees how the batch stands after somebody else has changed it.
+    async fn reload(&mut self) -> Result<(), Fault> {
+        let read = self.store.batch_and_ledger(&self.keys, &self.head.id).await?;
+        let Some((_, Some(state), entries)) = read.filter(|(head, ..)| head.seed == self.head.seed) else {
+            self.over = true;
+            return Ok(());
+        };
+        self.state = state;
+        self.over = !self.state.waits_for_calls();
+        // What this run has under way, or has settled, is its own; the rest is as the ledger has it.
+        let mut own: BTreeSet<Place> = self.settled.iter().map(|(index, _)| Place::Item(*index)).collect();
+        own.extend(self.ready.iter().map(|ready| ready.entry.place));
+        self.unsigned.clear();
+        let in_flight = self.flights.len();
+        for entry in entries {
+            // While calls are under way it is not known whose a signed one is: it is looked at when they have landed.
+            if own.contains(&entry.place) || (entry.sent.is_some() && in_flight > 0) {
+                continue;
+            }
+            self.sort(entry, true);
+        }
+        if !self.store.pause(1).await {
+            self.over = true;
+        }
+        Ok(())
+    }
+
+    /// Writes what is settled to the state.
+    async fn fold(&mut self) -> Result<(), Fault> {
+        while !self.settled.is_empty() && self.state.waits_for_calls() {
+            let mut next = self.state.next(self.app.entropy().hex32(), self.now());
+            for (index, settled) in &self.settled {
+                next.settle(*index, settled.clone());
+            }
+            match self.store.put_state(&self.keys, self.head, Some(self.state.rev), &next).await? {
+                Written::Done => {
+                    self.state = next;
+                    self.settled.clear();
+                }
+                Written::Late => {
+                    self.over = true;
+                    return Ok(());
+                }
+                Written::Guard => {
+                    let stands = self.store.batch(&self.keys, &self.head.id).await?.and_then(|(_, state)| state);
+                    let Some(stands) = stands.filter(|state| state.belongs_to(self.head)) else {
+                        self.over = true;
+                        return Ok(());
+                    };
+                    // It may be this very write, whose answer was lost.
+                    self.settled.retain(|(index, _)| !stands.calls.contains_key(index));
+                    self.state = stands;
+                }
+            }
+        }
+        self.folded = self.now();
+        if self.flights.is_empty() && self.ready.is_empty() && self.unsigned.is_empty() && self.state.waits_for_calls()
+        {
+            // Somebody else had calls under way that are not settled: they are looked at anew.
+            self.reload().await?;
+        }
+        Ok(())
+    }
+
+    /// Settles every call that is not signed as not made.
+    async fn settle_unsigned(&mut self, cause: &str) -> Result<(), Fault> {
+        let unsigned = self.unsigned.drain(..).map(|entry| entry.place);
+        let refused = unsigned.filter_map(|place| match place {
+            Place::Item(index) => Some((index, Settled::refused(cause))),
+            Place::Nonce(_) => None,
+        });
+        self.settled.extend(refused);
+        for ready in self.ready.drain(..) {
+            if let Place::Item(index) = ready.entry.place {
+                self.settled.push((index, Settled::Unknown));
+            }
+        }
+        self.fold().await
+    }
+
+    /// The batch's time is over: what was sent may still be taken, the rest never will be sent.
+    async fn settle_rest(&mut self) -> Result<(), Fault> {
+        self.flights.clear();
+        self.unsigned.clear();
+        self.ready.clear();
+        let known: BTreeSet<usize> = self.settled.iter().map(|(index, _)| *index).collect();
+        let read = self.store.batch_and_ledger(&self.keys, &self.head.id).await?;
+        for entry in read.map(|(_, _, entries)| entries).unwrap_or_default() {
+            let Place::Item(index) = entry.place else { continue };
+            if known.contains(&index) {
+                continue;
+            }
+            let settled = match (&entry.sent, &entry.refused) {
+                (_, Some(word)) => Settled::refused(word),
+                (Some(_), None) => Settled::Unknown,
+                (None, None) => Settled::refused(NOT_SENT),
+            };
+            self.settled.push((index, settled));
+        }
+        self.fold().await
+    }
+}

@@ -1,0 +1,4 @@
+//! Systems outside of this one, each reached through a client of its own.
+
+pub mod orby;
+pub mod stacks;

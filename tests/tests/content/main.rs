@@ -1,0 +1,11 @@
+//! Content jobs, from the request to the contract.
+
+#![expect(clippy::unwrap_used, reason = "what a test cannot do without may stop it")]
+
+mod calls;
+mod chain;
+mod costs;
+mod crashes;
+mod golden;
+mod refusals;
+mod scene;
