@@ -145,6 +145,9 @@ pub struct Limits {
     /// Transactions of one signer that may wait for a block.
     #[serde(skip)]
     pub in_chain: u64,
+    /// Between two look-ups of a signed operation set, milliseconds: the contract's own 30 s.
+    #[serde(skip)]
+    pub look_ms: i64,
 }
 
 impl Default for Limits {
@@ -157,6 +160,7 @@ impl Default for Limits {
             wide_actions: 1_000,
             lease_ms: 90_000,
             in_chain: MOST_IN_CHAIN,
+            look_ms: 30_000,
         }
     }
 }
