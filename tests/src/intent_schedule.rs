@@ -76,6 +76,8 @@ struct Run {
     world: World,
     wallet: Wallet,
     chance: Chance,
+    /// The last minute that the rule has told.
+    minute: i64,
     /// Messages that may come again.
     messages: Vec<String>,
     seen: Seen,
@@ -87,8 +89,14 @@ struct Run {
 /// What does not hold.
 pub async fn run(seed: u64) -> Result<Seen, String> {
     let wallet = Wallet::new([7; 32]).ok_or("no key")?;
-    let mut run =
-        Run { world: World::new().await, wallet, chance: Chance(seed), messages: Vec::new(), seen: Seen::default() };
+    let mut run = Run {
+        world: World::new().await,
+        wallet,
+        chance: Chance(seed),
+        minute: 0,
+        messages: Vec::new(),
+        seen: Seen::default(),
+    };
     let profile = json!({ "profile_id": "home", "address": run.wallet.address() });
     let made = json!({ "operations": [{ "entity": "profile", "action": "create", "store_params": profile }] });
     run.world.batch(&made).await;
@@ -132,10 +140,11 @@ impl Run {
                 self.seen.deaths += 1;
             }
             // Until the batch is executed somebody keeps trying.
-            let does = if step == 0 { 0 } else { self.chance.below(6) };
-            let acts = self.act(does, (&path, &signed));
+            let deed = if step == 0 { 0 } else { self.chance.below(6) };
+            let acts = self.act(deed, (&path, &signed));
             let _ = tokio::time::timeout(Duration::from_secs(70), acts).await;
             self.world.seam.revive();
+            self.minutes().await;
             self.collect();
             tokio::time::advance(Duration::from_secs(self.chance.below(45))).await;
             self.check()?;
@@ -150,9 +159,9 @@ impl Run {
         Err(format!("the batch does not end: {told:#}"))
     }
 
-    async fn act(&mut self, does: u64, (path, signed): (&str, &Value)) {
+    async fn act(&mut self, deed: u64, (path, signed): (&str, &Value)) {
         let execute = format!("{path}/execute");
-        match does {
+        match deed {
             0 => drop(self.world.post_with(&execute, &[], signed).await),
             1 => {
                 let world = self.world.clone();
@@ -160,11 +169,7 @@ impl Run {
                 tokio::join!(one, other);
             }
             2 => drop(self.world.get(&format!("{path}/status")).await),
-            3 => {
-                let time = self.world.app.clock().now().to_string();
-                let minute = json!({ "source": "aws.events", "detail-type": "Scheduled Event", "time": time });
-                drop(self.world.deliver(&[minute.to_string()]).await);
-            }
+            3 => self.minutes().await,
             4 => {
                 let (world, messages) = (self.world.clone(), self.messages.clone());
                 tokio::join!(world.deliver(&messages), world.post_with(&execute, &[], signed));
@@ -176,6 +181,20 @@ impl Run {
                     self.messages.extend(messages);
                 }
             }
+        }
+    }
+
+    /// The minute rule speaks for every minute that has passed.
+    async fn minutes(&mut self) {
+        let now = self.world.app.clock().now().minutes();
+        if self.minute == 0 {
+            self.minute = now;
+        }
+        while self.minute < now {
+            self.minute += 1;
+            let time = batch_core::runtime::Timestamp(self.minute * 60_000).to_string();
+            let minute = json!({ "source": "aws.events", "detail-type": "Scheduled Event", "time": time });
+            self.world.deliver(&[minute.to_string()]).await;
         }
     }
 

@@ -5,7 +5,7 @@ use batch_tests::intent_schedule::run;
 #[test]
 fn whatever_happens_nothing_is_sent_twice_and_every_batch_ends() {
     let mut total = (0, 0, 0, 0, 0);
-    for seed in 0..150 {
+    for seed in 0..80 {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         let seen = runtime.block_on(run(seed)).unwrap_or_else(|wrong| panic!("{wrong}"));
         total = (
@@ -16,5 +16,5 @@ fn whatever_happens_nothing_is_sent_twice_and_every_batch_ends() {
             total.4 + seen.deaths,
         );
     }
-    assert!(total.0 > 300 && total.1 > 200 && total.2 > 50 && total.3 > 30 && total.4 > 100, "{total:?}");
+    assert!(total.0 > 200 && total.1 > 100 && total.2 > 30 && total.3 > 20 && total.4 > 80, "{total:?}");
 }
