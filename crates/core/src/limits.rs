@@ -71,6 +71,8 @@ pub const MOST_IN_CHAIN: u64 = 20;
 pub const FOLD_ITEMS: usize = 10;
 /// The longest time until it is written all the same, milliseconds.
 pub const FOLD_MS: i64 = 1_000;
+/// How long a signed contract call is left to the process that signed it, milliseconds: as long as a function runs.
+pub const CALL_LEASE_MS: i64 = 60_000;
 /// Characters of a content item's id.
 pub const MAX_CONTENT_ID: usize = 128;
 /// Characters of a creator.
