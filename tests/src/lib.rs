@@ -9,6 +9,7 @@
     reason = "a harness of tests panics where a test would fail"
 )]
 
+pub mod intent_schedule;
 pub mod ledger_schedule;
 pub mod memories;
 pub mod seam;

@@ -1,7 +1,5 @@
 //! Random schedules of content jobs; `cargo run --profile sim -p batch-tests --bin ledger -- 5000` runs more.
 
-#![expect(clippy::unwrap_used, reason = "what a test cannot do without may stop it")]
-
 use batch_tests::ledger_schedule::run;
 
 #[test]

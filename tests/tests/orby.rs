@@ -259,13 +259,19 @@ async fn it_is_reached_over_http() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let sandbox = OrbySandbox::new(KEY, &url);
-    let server = tokio::spawn(sandbox.clone().serve(listener, std::future::pending()));
-    let orby = client(over_http().unwrap(), &url);
-    let node = orby.node("p", account(), 137).await.unwrap();
-    let native = intents(&json!([{ "type": "transfer", "from": { "token": "pol", "chainId": 137, "amount": "10" },
-        "to": { "address": "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed" } }]));
-    let built = build(&orby, &node, &native[0]).await.unwrap();
-    assert_eq!(send(&orby, &node, &built, &sign(&built)).await.map(|ids| ids.len()), Ok(1));
-    server.abort();
-    assert!(format!("{orby:?} {node:?}").find(KEY).is_none());
+    let server = sandbox.clone().serve(listener, std::future::pending());
+    let calls = async {
+        let orby = client(over_http().unwrap(), &url);
+        let node = orby.node("p", account(), 137).await.unwrap();
+        let native = intents(&json!([{ "type": "transfer", "from": { "token": "pol", "chainId": 137, "amount": "10" },
+            "to": { "address": "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed" } }]));
+        let built = build(&orby, &node, &native[0]).await.unwrap();
+        assert_eq!(send(&orby, &node, &built, &sign(&built)).await.map(|ids| ids.len()), Ok(1));
+        format!("{orby:?} {node:?}")
+    };
+    let told = tokio::select! {
+        () = server => panic!("the server ends"),
+        told = calls => told,
+    };
+    assert!(!told.contains(KEY), "{told}");
 }

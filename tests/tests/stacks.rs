@@ -1,6 +1,7 @@
 //! Stacks transactions: the same bytes as another implementation makes, read by a third; and what a node says to them.
 
 #![expect(clippy::unwrap_used, reason = "what a test cannot do without may stop it")]
+#![expect(clippy::similar_names, reason = "a signer and what is signed")]
 
 use std::time::Duration;
 

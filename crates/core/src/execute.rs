@@ -138,7 +138,7 @@ async fn resume(app: &App, message: &Message, deadline: Timestamp) -> Result<Han
     Ok(Handled::Done)
 }
 
-/// Looks up what became of the transactions of a batch that has ended; for a minute by messages of its own, later when
+/// Looks up what became of the transactions of a batch that has ended; for a while by messages of its own, later when
 /// the sweep asks.
 async fn follow(
     app: &App,
@@ -159,7 +159,7 @@ async fn follow(
 }
 
 /// How long after its end a batch's transactions are looked up without the sweep, milliseconds.
-const FOLLOWED_MS: i64 = 60_000;
+const FOLLOWED_MS: i64 = 90_000;
 /// Between two such looks, seconds: about as long as a block takes.
 const LOOK_S: i64 = 5;
 

@@ -74,6 +74,8 @@ pub const MOST_IN_CHAIN: u64 = 20;
 pub const FOLD_ITEMS: usize = 10;
 /// The longest time until it is written all the same, milliseconds.
 pub const FOLD_MS: i64 = 1_000;
+/// How long a signed contract call is left to the process that signed it, milliseconds: as long as a function runs.
+pub const CALL_LEASE_MS: i64 = 60_000;
 /// Characters of a content item's id.
 pub const MAX_CONTENT_ID: usize = 128;
 /// Characters of a creator.
@@ -160,6 +162,9 @@ pub struct Limits {
     /// Transactions of one signer that may wait for a block.
     #[serde(skip)]
     pub in_chain: u64,
+    /// Between two look-ups of a signed operation set, milliseconds: the contract's own 30 s.
+    #[serde(skip)]
+    pub look_ms: i64,
 }
 
 impl Default for Limits {
@@ -172,6 +177,7 @@ impl Default for Limits {
             wide_actions: 1_000,
             lease_ms: 90_000,
             in_chain: MOST_IN_CHAIN,
+            look_ms: 30_000,
         }
     }
 }

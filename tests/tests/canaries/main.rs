@@ -4,6 +4,7 @@
 #![expect(clippy::expect_used, reason = "what a test cannot do without may stop it")]
 
 mod faults;
+mod intents;
 mod requests;
 mod scene;
 mod workers;

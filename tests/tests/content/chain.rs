@@ -102,6 +102,7 @@ async fn later_confirmations_show_as_the_items_chain_and_change_no_count() {
     let state = |batch: &Value, id: &str| item(batch, id)["chain"]["state"].clone();
     assert_eq!(state(&done, "c0"), "pending");
     for _ in 0..4 {
+        tokio::time::advance(Duration::from_secs(20)).await;
         scene.deliver().await;
         scene.world.node.mine();
     }

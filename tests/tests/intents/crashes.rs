@@ -16,7 +16,7 @@ async fn survived(number: usize, after: bool) -> (Value, usize) {
     let path = format!("/api/v1/batch/{}/execute", id_of(&created));
     scene.world.seam.die_at(number, after);
     let call = scene.world.post_with(&path, &[], &body);
-    let _ = tokio::time::timeout(Duration::from_secs(60), call).await;
+    let _ = tokio::time::timeout(Duration::from_mins(1), call).await;
     scene.world.seam.revive();
     scene.post(&path, &body).await;
     scene.later(1).await;

@@ -40,7 +40,7 @@ async fn signatures_that_are_not_whole_and_right_are_refused_by_name() {
             "twice",
             change(&|body| {
                 let set = body["signatures"][0].clone();
-                body["signatures"].as_array_mut().unwrap().push(set)
+                body["signatures"].as_array_mut().unwrap().push(set);
             }),
             Some(0),
         ),

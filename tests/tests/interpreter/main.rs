@@ -44,6 +44,7 @@ const TINY: Limits = Limits {
     wide_actions: 1_000,
     lease_ms: 90_000,
     in_chain: 20,
+    look_ms: 30_000,
 };
 
 /// One batch as random bytes: its options, faults, and its operations.

@@ -27,7 +27,9 @@ pub async fn follow(app: &App, head: &Head, entries: Vec<Entry>, until: Timestam
         }
         let progress = match chain.node.progress(&sent.signed.txid).await {
             // The nonces behind it would wait for ever.
-            Ok(lost @ (Progress::Missing | Progress::Dropped)) => again(chain, sent, lost).await,
+            Ok(lost @ (Progress::Missing | Progress::Dropped)) if app.clock().now() >= sent.left_alone_until() => {
+                again(chain, sent, lost).await
+            }
             Ok(progress) => progress,
             Err(error) => {
                 tracing::warn!(batch.id = %head.id, %error, "a transaction cannot be looked up");
@@ -44,7 +46,7 @@ pub async fn follow(app: &App, head: &Head, entries: Vec<Entry>, until: Timestam
     let signer = head.job.as_ref().and_then(|job| chain.signer(&job.creator));
     if let Some(signer) = signer.filter(|_| open > 0) {
         // They may wait behind a nonce that nothing took, of a batch that was ended from outside.
-        gap::close((&store, &keys, head), chain, signer).await?;
+        gap::close((&store, &keys, head), chain, signer, app.clock().now()).await?;
     }
     Ok(Some(open))
 }

@@ -5,6 +5,7 @@
 
 use crate::batch::Head;
 use crate::gateway::stacks::{Broadcast, Chain, Payload, Signer};
+use crate::runtime::Timestamp;
 use crate::store::{Claimed, Entry, Fault, LedgerPlace, Sent, Store, TenantKey};
 
 /// Millionths of an STX.
@@ -18,6 +19,7 @@ pub(super) async fn close(
     (store, keys, head): (&Store, &TenantKey, &Head),
     chain: &Chain,
     signer: &Signer,
+    now: Timestamp,
 ) -> Result<(), Fault> {
     let (network, address) = (chain.network().as_str(), signer.address().to_string());
     for _ in 0..MOST {
@@ -33,7 +35,7 @@ pub(super) async fn close(
         let fee = chain.fee(&payload, None);
         let payment = signer.sign(nonce, fee, payload);
         let payment = payment.map_err(|_| Fault::new("sign payment", "the key does not sign"))?;
-        let sent = Sent { signer: address.clone(), nonce, signed: payment.clone() };
+        let sent = Sent { signer: address.clone(), at: now, nonce, signed: payment.clone() };
         let place = LedgerPlace::Nonce(nonce);
         let entry = Entry { place, intent: None, sent: Some(sent), refused: None, progress: None };
         if store.claim(keys, head, (network, &address, &nonces), &[entry]).await? != Claimed::Done {

@@ -102,8 +102,9 @@ impl<'a> Sender<'a> {
             (Place::Nonce(_), _, Some(_)) => {}
             (Place::Nonce(_), ..) if entry.progress.is_some() => {}
             (_, None, _) => self.unsigned.push_back(entry),
-            (_, Some(_), _) => {
-                let from = self.app.clock().now();
+            (_, Some(sent), _) => {
+                // Two processes that send it at once may be told different things.
+                let from = sent.left_alone_until();
                 self.ready.push_back(Ready { entry, attempts: 0, known, from });
             }
         }
@@ -140,7 +141,7 @@ impl<'a> Sender<'a> {
             let waited = self.now().since_ms(self.folded) >= FOLD_MS;
             let done = self.flights.is_empty() && self.ready.is_empty() && self.unsigned.is_empty();
             if done {
-                gap::close((&self.store, &self.keys, self.head), chain, signer).await?;
+                gap::close((&self.store, &self.keys, self.head), chain, signer, self.now()).await?;
             }
             if self.settled.len() >= FOLD_ITEMS || (waited && !self.settled.is_empty()) || done {
                 self.fold().await?;
@@ -200,7 +201,7 @@ impl<'a> Sender<'a> {
             let nonce = nonces.take();
             let transaction =
                 signer.sign(nonce, fee, payload).map_err(|_| Fault::new("sign call", "the key does not sign"))?;
-            entry.sent = Some(Sent { signer: address.clone(), nonce, signed: transaction });
+            entry.sent = Some(Sent { signer: address.clone(), at: self.now(), nonce, signed: transaction });
             claimed.push(entry);
         }
         if claimed.is_empty() {

@@ -73,7 +73,7 @@ pub async fn execute(app: &App, caller: &Caller, id: &BatchId, body: &Value) -> 
     });
     if !ended {
         let ready = found.stored.rows.iter().any(|row| row.phase == Phase::Ready);
-        let delay_s = if ready { 0 } else { settle::LOOK_MS / 1_000 };
+        let delay_s = if ready { 0 } else { settle::look_s(app) };
         call_again(app, &found, delay_s).await;
     }
     Ok(Executed { batch: found, replayed: false })

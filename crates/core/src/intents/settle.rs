@@ -13,8 +13,6 @@ use crate::queue::Message;
 use crate::runtime::Timestamp;
 use crate::store::{Fault, IntentBatch, SignedSet, TenantKey, Written};
 
-/// Between two look-ups of a set, milliseconds. The contract's own number.
-pub(super) const LOOK_MS: i64 = 30_000;
 /// How long a set may be unknown to Orby after it was sent, milliseconds; then it was not taken.
 const MISSING_MS: i64 = 600_000;
 
@@ -52,7 +50,7 @@ pub(super) fn failed(batch: &Batch) -> Vec<usize> {
 pub async fn status(app: &App, caller: &Caller, id: &BatchId) -> Result<Option<Batch>, Fault> {
     let Some(mut batch) = super::batch(app, caller, id).await? else { return Ok(None) };
     if let Some(sender) = sender(app, &TenantKey::new(caller.tenant()), app.clock().now().plus_ms(CALL_MS)) {
-        look(&sender, &mut batch, LOOK_MS).await?;
+        look(&sender, &mut batch, app.limits().look_ms).await?;
     }
     Ok(Some(batch))
 }
@@ -146,13 +144,18 @@ pub async fn resume(app: &App, message: &Message, until: Timestamp) -> Result<Op
         look(&sender, &mut batch, 0).await?;
         abandon(&sender, &mut batch).await?;
     } else {
-        look(&sender, &mut batch, LOOK_MS).await?;
+        look(&sender, &mut batch, app.limits().look_ms).await?;
         sender.send_ready(&mut batch).await?;
     }
     if end(app, &keys, &batch).await? {
         return Ok(None);
     }
-    Ok(Some(LOOK_MS / 1_000))
+    Ok(Some(look_s(app)))
+}
+
+/// Seconds until the next look-up is due.
+pub(super) fn look_s(app: &App) -> i64 {
+    (app.limits().look_ms / 1_000).max(1)
 }
 
 /// What is not at its end when its time is over: what was not sent never will be, what was sent is not waited for.

@@ -14,6 +14,8 @@ use super::transaction::token;
 use super::{Store, TenantKey, keys::signer_pk};
 use crate::batch::{BatchId, Head, Intent, State, Status};
 use crate::gateway::stacks::Signed;
+use crate::limits::CALL_LEASE_MS;
+use crate::runtime::Timestamp;
 
 /// What the sort keys of rows begin with.
 pub(super) const LEDGER: &str = "A#X#";
@@ -64,10 +66,19 @@ impl Place {
 pub struct Sent {
     /// Whose account pays.
     pub signer: String,
+    /// When it was signed.
+    pub at: Timestamp,
     /// The nonce it takes.
     pub nonce: u64,
     /// Its bytes and its id.
     pub signed: Signed,
+}
+
+impl Sent {
+    /// When whoever signed it has come to an end, so that another process may send it.
+    pub fn left_alone_until(&self) -> Timestamp {
+        self.at.plus_ms(CALL_LEASE_MS)
+    }
 }
 
 /// The nonces of one account.
@@ -311,7 +322,8 @@ fn entry_item(keys: &TenantKey, head: &Head, entry: &Entry) -> Result<Item, Faul
     if let Some(intent) = &entry.intent {
         item.insert("intent".to_owned(), json_text(intent)?);
     }
-    if let Some(Sent { signer, nonce, signed }) = &entry.sent {
+    if let Some(Sent { signer, at, nonce, signed }) = &entry.sent {
+        item.insert("signed_at".to_owned(), n(at.0));
         item.insert("signer".to_owned(), s(signer.as_str()));
         item.insert("nonce".to_owned(), n(nonce));
         item.insert("bytes".to_owned(), b(signed.bytes.as_slice()));
@@ -328,6 +340,7 @@ fn entry_of(item: &Item) -> Result<Entry, Fault> {
         None => None,
         Some(txid) => Some(Sent {
             signer: item.text("signer")?.to_owned(),
+            at: Timestamp(item.int("signed_at")?),
             nonce: item.int("nonce")?,
             signed: Signed { bytes: item.bytes("bytes")?.to_vec(), txid: txid.to_owned() },
         }),

@@ -2,20 +2,22 @@
 //!
 //! - `orders` the batches it sends
 //! - `scenes` what is done with them, and what is expected
-//! - `memories` the same for the contract of memories
-//! - `contents` the same for content jobs
+//! - `memories` the same for the contract of memories, `contents` for content jobs, `intents` for blockchain intents
 //! - `check` what is compared
 
 mod check;
 mod contents;
+mod intents;
 mod memories;
 mod orders;
 mod scenes;
 
 use std::time::Duration;
 
+use batch_core::limits::Limits;
 use batch_core::runtime::Clock;
 use batch_local::keys::Identity;
+use batch_local::orby::OrbySandbox;
 use batch_local::stacks::StacksNode;
 use batch_local::{Error, SANDBOX_CREATOR, Service, Settings};
 use serde_json::{Map, json};
@@ -45,12 +47,14 @@ struct Scene {
 
 /// Starts a service in memory, runs the tour against it, and stops it.
 pub(super) async fn run() -> Result<Outcome, Error> {
-    let service = Service::start(Settings { block: Some(BLOCK), ..Settings::in_memory()? }).await?;
+    // Sooner than the 30 s between two look-ups of an operation, so that there is something to watch.
+    let limits = Limits { look_ms: 400, ..Limits::default() };
+    let service = Service::start(Settings { block: Some(BLOCK), limits, ..Settings::in_memory()? }).await?;
     let claims = Map::from_iter([("creators".to_owned(), json!([SANDBOX_CREATOR, contents::SOMEBODY_ELSE]))]);
     let visitor = Identity::new("demo", "visitor", ["admin"], claims)?;
     let client = Client::new(&service.base_url(), service.token(&visitor)?)?;
     say(format!("A service in memory, at {}. Everything below goes over HTTP.\n", service.base_url()))?;
-    let toured = tour(&client, service.stacks()).await;
+    let toured = tour(&client, service.stacks(), service.orby()).await;
     service.stop().await;
     let scenes = toured?;
 
@@ -70,7 +74,7 @@ pub(super) async fn run() -> Result<Outcome, Error> {
     Ok(Outcome::Failure)
 }
 
-async fn tour(client: &Client, node: Option<&StacksNode>) -> Result<Vec<Scene>, Error> {
+async fn tour(client: &Client, node: Option<&StacksNode>, orby: Option<&OrbySandbox>) -> Result<Vec<Scene>, Error> {
     let mut scenes = vec![
         timed(scenes::related(client)).await?,
         timed(scenes::conditional(client)).await?,
@@ -81,6 +85,10 @@ async fn tour(client: &Client, node: Option<&StacksNode>) -> Result<Vec<Scene>, 
     ];
     if let Some(node) = node {
         scenes.push(timed(contents::prices(client, node)).await?);
+    }
+    if let Some(orby) = orby {
+        scenes.push(timed(intents::two_chains(client, orby)).await?);
+        scenes.push(timed(intents::failure(client, orby)).await?);
     }
     Ok(scenes)
 }
