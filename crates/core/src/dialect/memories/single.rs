@@ -104,18 +104,18 @@ pub fn search(entity: &str, body: &Value) -> Request {
 }
 
 fn search_for(wanted: &mut Object, body: &Value) -> Result<(), Failure> {
-    fn wrong<T>(name: &str, reason: String) -> Result<T, Failure> {
+    fn wrong<T>(name: &str, reason: &str) -> Result<T, Failure> {
         Err(Failure::new(Code::WrongType, format!("{name} {reason}")).at(format!("/metadata_params/{name}")))
     }
     let texts = |name: &str| match body.get(name) {
         None => Ok(None),
         Some(Value::Array(texts)) if texts.iter().all(Value::is_string) => Ok(Some(texts.clone())),
-        Some(_) => wrong(name, "must be a list of texts".to_owned()),
+        Some(_) => wrong(name, "must be a list of texts"),
     };
     let mut filters = match body.get("filters") {
         None => Object::new(),
         Some(Value::Object(filters)) => filters.clone(),
-        Some(other) => return wrong("filters", format!("must be an object, not {}", type_name(other))),
+        Some(other) => return wrong("filters", &format!("must be an object, not {}", type_name(other))),
     };
     filters.extend(texts("tags")?.map(|tags| ("tags".to_owned(), tags.into())));
     let types = match (texts("memory_types")?, body.get("type")) {
