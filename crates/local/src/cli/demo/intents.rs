@@ -75,7 +75,7 @@ pub(super) async fn failure(client: &Client, orby: &OrbySandbox) -> Result<Scene
     say(format!("  {}: {}", text(&told["reason"]), text(&told["suggestion"])))?;
     checks.equal("reason", &told["reason"], "SLIPPAGE_EXCEEDED");
     let retry = &analysis["retry"];
-    let retried = client.post(text(&retry["path"]), &retry["body"]).await?;
+    let retried = client.post(text(&retry["path"]), &retry["body"], &[]).await?;
     checks.equal("retried", &retried.body["retryCount"], 1);
     let again = json!({ "batchId": retried.body["newBatchId"], "operations": retried.body["operations"] });
     execute(client, &wallet, &again).await?;
@@ -97,13 +97,13 @@ fn text(value: &Value) -> &str {
 }
 
 async fn create(client: &Client, body: &Value) -> Result<Value, Error> {
-    let reply = client.post(&format!("/api/v1/profiles/{PROFILE}/batch-intent"), body).await?;
+    let reply = client.post(&format!("/api/v1/profiles/{PROFILE}/batch-intent"), body, &[]).await?;
     if reply.status == 200 { Ok(reply.body) } else { Err(reply.complaint()) }
 }
 
 async fn execute(client: &Client, wallet: &Wallet, created: &Value) -> Result<Value, Error> {
     let path = format!("/api/v1/batch/{}/execute", text(&created["batchId"]));
-    let reply = client.post(&path, &wallet.sign_all(created)).await?;
+    let reply = client.post(&path, &wallet.sign_all(created), &[]).await?;
     if reply.status == 200 { Ok(reply.body) } else { Err(reply.complaint()) }
 }
 
