@@ -206,7 +206,7 @@ fn the_demo_ends_well() {
     assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
     let shown = text(&output.stdout);
     assert!(shown.contains("checks hold"), "{shown}");
-    assert_eq!(shown.matches("yes (").count(), 6, "{shown}");
+    assert_eq!(shown.matches("yes (").count(), 9, "{shown}");
     assert!(text(&output.stderr).contains("100/100 completed"), "progress is a line each without a terminal");
     assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0, "it leaves nothing behind");
 }
