@@ -30,7 +30,8 @@ fn check(line: &Value) {
     let mut known = BTreeSet::from(["_aws"]);
     for dimension in directive["Dimensions"][0].as_array().into_iter().flatten() {
         assert!(
-            *dimension == "Contract" && matches!(line["Contract"].as_str(), Some("records" | "memories")),
+            *dimension == "Contract"
+                && matches!(line["Contract"].as_str(), Some("records" | "memories" | "content" | "intents")),
             "{line}"
         );
         known.insert("Contract");
@@ -42,6 +43,14 @@ fn check(line: &Value) {
     }
     let names: BTreeSet<&str> = line.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, known, "{line}");
+}
+
+#[test]
+fn the_page_on_operations_lists_every_metric() {
+    let page = include_str!("../../docs/OPERATIONS.md");
+    for (name, _) in METRICS {
+        assert!(page.contains(&format!("`{name}`")), "{name}");
+    }
 }
 
 fn told(of: &[(&str, i64)]) -> BTreeMap<String, i64> {
