@@ -178,3 +178,42 @@ async fn a_tenant_that_looks_like_a_key_is_refused() {
     let read = json!({ "operations": [{ "id": "o", "entity": "account", "action": "read", "query_params": { "account_id": 1 } }] });
     assert_eq!(near.send("POST", "/batch", &[], &read).await.body["results"]["o"]["data"], json!([]));
 }
+
+#[tokio::test(start_paused = true)]
+async fn anothers_memories_profiles_and_jobs_are_as_none() {
+    let (other, _) = two_tenants().await;
+    let made = other.world.post_with("/api/v1/memory", &[], &json!({ "content": "a secret of theirs" })).await;
+    let memory = made.body["id"].as_str().expect("a memory").to_owned();
+    let profile = json!({ "operations": [{ "entity": "profile", "action": "create",
+        "store_params": { "profile_id": "p1", "address": "0x9858EfFD232B4033E47d90003D41EC34EcaEda94" } }] });
+    assert_eq!(other.world.batch(&profile).await.body["success"], true);
+    let before = (other.world.items("RecordsTable"), other.world.items("SearchTable"));
+    other.world.seam.take_calls();
+
+    let intent = json!({ "operations": [{ "type": "transfer", "from": { "token": "usdc", "chainId": 1, "amount": "1" },
+        "to": { "address": "0x000000000000000000000000000000000000dEaD" } }] });
+    let mut asked = 0;
+    for (method, path, _) in
+        ROUTES.iter().filter(|(_, path, _)| path.contains("{memoryId}") || path.contains("{profileId}"))
+    {
+        for id in [memory.as_str(), "p1", "mem_00000000000000000000000000000000"] {
+            let target = path.replace("{memoryId}", id).replace("{profileId}", id);
+            let body = if path.contains("{profileId}") { intent.clone() } else { json!({ "content": "mine" }) };
+            let answer = other.send(method, &target, &[], &body).await;
+            assert_eq!(answer.status, 404, "{method} {target}: {:#}", answer.body);
+            other.has_touched_nothing(&target);
+            asked += 1;
+        }
+    }
+    assert!(asked >= 7 * 3, "{asked} were asked");
+    let found = other.send("POST", "/api/v1/memory/search", &[], &json!({ "query": "secret" })).await;
+    assert_eq!((found.status, &found.body["total_results"]), (200, &json!(0)));
+    let gone = other.send("POST", "/api/v1/memories/bulk/delete", &[], &json!({ "memory_ids": [memory] })).await;
+    assert_eq!((gone.status, &gone.body["deleted_count"]), (200, &json!(0)));
+    let listed = other.send("GET", "/api/v1/memory", &[], &Value::Null).await;
+    assert_eq!((listed.status, &listed.body["pagination"]["total"]), (200, &json!(0)));
+    let jobs = other.send("GET", "/api/batches", &[], &Value::Null).await;
+    assert_eq!((jobs.status, &jobs.body["data"]), (200, &json!([])), "{:#}", jobs.body);
+    other.has_touched_nothing("searches and lists");
+    assert_eq!(before, (other.world.items("RecordsTable"), other.world.items("SearchTable")));
+}
