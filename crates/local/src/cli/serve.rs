@@ -47,7 +47,11 @@ pub(super) async fn backend(args: args::Backend, stacks: &Stacks) -> Result<Outc
     let mut signals = Signals::new()?;
     let backend =
         Functionless::start(&settings(args.port, args.data, args.model.as_deref(), MOST_BATCHES, stacks)?).await?;
-    let lines: Vec<String> = backend.settings().iter().map(|(name, value)| format!("{name}={value}")).collect();
+    // A value that holds quotes is quoted itself, as files of settings want it.
+    let line = |(name, value): (&&str, &String)| {
+        if value.contains('"') { format!("{name}='{value}'") } else { format!("{name}={value}") }
+    };
+    let lines: Vec<String> = backend.settings().iter().map(line).collect();
     say(lines.join("\n"))?;
     note("ready; the lines on standard output are the functions' settings (.local/functions.env)");
     signals.next().await;
