@@ -187,6 +187,11 @@ mod tests {
     }
 
     #[test]
+    fn the_shipped_list_is_that_of_the_file_and_its_checksums_are_right() {
+        assert_eq!(Tokens::from_yaml(include_str!("../../../../tokens.yaml")), Tokens::shipped());
+    }
+
+    #[test]
     fn a_wrong_list_is_told() {
         let good = "chains:\n  - id: 1\n    name: x\n    router: \"0x7a250d5630B4cF539739dF2C5dAcb4c659F2488D\"\n    tokens:\n      - { symbol: eth, decimals: 18 }\n";
         assert!(Tokens::from_yaml(good).is_ok());
