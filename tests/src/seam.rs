@@ -93,6 +93,8 @@ struct Inner {
     /// Calls until the process dies, and whether the last of them is done.
     death: Option<(usize, bool)>,
     queue: Vec<String>,
+    /// Calls are not kept.
+    forgetful: bool,
 }
 
 /// Between the SDK and the database.
@@ -131,6 +133,13 @@ impl Seam {
     /// The calls since this was last asked.
     pub fn take_calls(&self) -> Vec<Call> {
         std::mem::take(&mut self.inner().calls)
+    }
+
+    /// From now on calls are not kept: they would count as memory.
+    pub fn forget(&self) {
+        let mut inner = self.inner();
+        inner.forgetful = true;
+        inner.calls.clear();
     }
 
     /// The bodies of the messages sent since this was last asked.
@@ -216,7 +225,7 @@ impl Seam {
     /// Keeps the call, and says where.
     fn keep(&self, operation: &str, body: &Value) -> usize {
         let mut inner = self.inner();
-        if inner.trouble.is_none() {
+        if inner.trouble.is_none() && !inner.forgetful {
             let (operation, body, at) = (operation.to_owned(), body.clone(), tokio::time::Instant::now());
             inner.calls.push(Call { at, operation, body, write_units: 0.0, read_units: 0.0 });
         }
