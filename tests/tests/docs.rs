@@ -53,6 +53,25 @@ async fn every_example_of_the_page_on_memories_answers_as_marked() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_requests_of_the_page_on_memories_find_what_they_have_made() {
+    let world = World::new().await;
+    let text = page("docs/MEMORIES.md");
+    let mut made = Value::Null;
+    for (path, body) in curled(&text).into_iter().filter(|(path, _)| !path.ends_with("/batch")) {
+        let answer = world.post_with(path, &[], &body.expect("a body")).await;
+        if path.ends_with("/search") {
+            assert_eq!(answer.body["results"][0]["id"], made, "{:#}", answer.body);
+        } else {
+            assert_eq!(answer.status, 201, "{:#}", answer.body);
+            made = answer.body["id"].clone();
+        }
+    }
+    let (_, listing) = text.split_once("curl -s 'http://127.0.0.1:9000").expect("a listing");
+    let listed = world.get(listing.split('\'').next().expect("its end")).await;
+    assert_eq!((&listed.body["data"][0]["id"], &listed.body["pagination"]["total"]), (&made, &json!(1)));
+}
+
 #[test]
 fn the_numbers_of_the_page_on_memories_are_those_of_the_code() {
     use batch_core::limits;
