@@ -13,3 +13,4 @@ mod polls;
 mod refusals;
 mod scene;
 mod source;
+mod words;
