@@ -93,8 +93,7 @@ struct Inner {
     /// Calls until the process dies, and whether the last of them is done.
     death: Option<(usize, bool)>,
     queue: Vec<String>,
-    /// Calls are not kept.
-    forgetful: bool,
+    forgets: bool,
 }
 
 /// Between the SDK and the database.
@@ -135,11 +134,9 @@ impl Seam {
         std::mem::take(&mut self.inner().calls)
     }
 
-    /// From now on calls are not kept: they would count as memory.
-    pub fn forget(&self) {
-        let mut inner = self.inner();
-        inner.forgetful = true;
-        inner.calls.clear();
+    /// From now on calls are not kept, which takes time of its own.
+    pub fn forget_calls(&self) {
+        self.inner().forgets = true;
     }
 
     /// The bodies of the messages sent since this was last asked.
@@ -225,7 +222,7 @@ impl Seam {
     /// Keeps the call, and says where.
     fn keep(&self, operation: &str, body: &Value) -> usize {
         let mut inner = self.inner();
-        if inner.trouble.is_none() && !inner.forgetful {
+        if inner.trouble.is_none() && !inner.forgets {
             let (operation, body, at) = (operation.to_owned(), body.clone(), tokio::time::Instant::now());
             inner.calls.push(Call { at, operation, body, write_units: 0.0, read_units: 0.0 });
         }

@@ -33,7 +33,8 @@ async fn peak_of(fields: impl Fn(usize) -> Value) -> usize {
         scene.create(CREATOR, &[row]).await;
     }
     let ids: Vec<&str> = names.iter().map(String::as_str).collect();
-    scene.world.seam.forget();
+    scene.world.seam.take_calls();
+    scene.world.seam.forget_calls();
     let before = MEMORY.current_usage();
     MEMORY.reset_peak_usage();
     let id = scene.price(&ids, 9).await.batch_id();

@@ -194,13 +194,12 @@ impl<'a> Sender<'a> {
         let mut nonces = self.store.nonces(network, &address).await?;
         nonces.catch_up(account);
         let most = account.saturating_add(self.app.limits().in_chain);
-        let full = |nonces: &Nonces| nonces.free.first().copied().unwrap_or(nonces.next) >= most;
-        if full(&nonces) {
+        if nonces.lowest() >= most {
             return Ok(());
         }
         let standing = self.leave_out_what_no_longer_stands(job, slots).await?;
         let (mut claimed, mut rows) = (Vec::new(), Vec::new());
-        while claimed.len() < slots && !full(&nonces) {
+        while claimed.len() < slots && nonces.lowest() < most {
             let Some(mut entry) = self.unsigned.pop_front() else { break };
             if let Place::Item(index) = entry.place {
                 rows.extend(standing.get(&index).cloned());

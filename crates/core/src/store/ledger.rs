@@ -100,6 +100,11 @@ impl Nonces {
         self.free.retain(|nonce| *nonce >= account);
     }
 
+    /// The one that is taken next.
+    pub fn lowest(&self) -> u64 {
+        self.free.first().copied().unwrap_or(self.next)
+    }
+
     /// Takes the lowest.
     pub fn take(&mut self) -> u64 {
         if !self.free.is_empty() {
