@@ -7,7 +7,6 @@ use batch_core::limits::Limits;
 use batch_core::metrics::{METRICS, NAMESPACE};
 use batch_core::model::Model;
 use batch_tests::World;
-use batch_tests::seam::Fault;
 use serde_json::{Value, json};
 
 /// The sum of each metric since this was last asked.
@@ -111,50 +110,6 @@ async fn a_replay_and_a_second_message_tell_nothing_twice() {
         ("QueueDelay", 2_000),
     ];
     assert_eq!(sums(&world), told(&ended));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_batch_that_is_cancelled_or_given_up_is_told_once_as_well() {
-    let world = World::new().await;
-    for cancelled in [true, false] {
-        let body = json!({ "operations": [create("a"), create("b")] });
-        let id = world.post_with("/batch", &[("prefer", "respond-async")], &body).await.batch_id();
-        tokio::time::advance(Duration::from_secs(2)).await;
-        let messages = world.seam.take_messages();
-        world.take_metrics();
-        if cancelled {
-            world.post_with(&format!("/batches/{id}/cancel"), &[], &json!({})).await;
-        } else {
-            assert!(world.deliver_dead(&messages).await.is_empty());
-        }
-        world.post_with(&format!("/batches/{id}/cancel"), &[], &json!({})).await;
-        world.deliver(&messages).await;
-        let sums = sums(&world);
-        let of = |name: &str| sums.get(name).copied();
-        assert_eq!((of("BatchesEnded"), of("BatchDuration")), (Some(1), Some(2_000)), "{sums:?}");
-        assert_eq!(of("BatchesFailed"), Some(i64::from(!cancelled)));
-        let left = if cancelled { "OperationsSkipped" } else { "OperationsFailed" };
-        assert_eq!((of("OperationsSucceeded"), of(left)), (Some(0), Some(2)), "{sums:?}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_batch_that_is_cancelled_at_work_is_told_once() {
-    let limits = Limits { chunk_operations: 1, ..Limits::default() };
-    let world = World::with(Model::shipped().expect("the shipped model is right"), limits).await;
-    let body = json!({ "operations": [create("a"), create("b")], "options": { "atomic": false } });
-    let id = world.post_with("/batch", &[("prefer", "respond-async")], &body).await.batch_id();
-    let messages = world.seam.take_messages();
-    world.take_metrics();
-    world.seam.plan("TransactWriteItems", Fault::Slow(100));
-    let path = format!("/batches/{id}/cancel");
-    let cancel = async {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        world.post_with(&path, &[], &json!({})).await
-    };
-    tokio::join!(world.deliver(&messages), cancel);
-    assert_eq!(world.get(&format!("/batches/{id}")).await.body["status"], "cancelled");
-    assert_eq!(sums(&world).get("BatchesEnded"), Some(&1));
 }
 
 #[tokio::test(start_paused = true)]

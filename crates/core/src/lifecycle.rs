@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::batch::{BatchId, Call, Content, Cut, Entry, Head, Settled, State, Status, Work};
-use crate::calls;
 use crate::json::{canonical, sha256_hex};
 use crate::limits::{MAX_PAUSES, MAX_RETRY_ATTEMPTS};
 use crate::operation::{Code, Operation, OperationId, Outcome};
@@ -91,9 +90,6 @@ pub async fn act(app: &App, caller: &Caller, id: &BatchId, act: Act) -> Result<O
             return Err(Refusal::Unknown(Fault::new("write state", "the time of the call is over")));
         }
         if written == Written::Done {
-            if next.status.is_terminal() {
-                app.metrics().ended(&head, &next);
-            }
             // Locks of a wide commit that this stopped are taken off in the background.
             if act == Act::Resume || !next.stale.is_empty() {
                 enqueue(app, &head).await;
@@ -130,8 +126,6 @@ pub async fn give_up(app: &App, keys: &TenantKey, id: &BatchId) -> Result<bool, 
         }
         if written == Written::Done {
             tracing::error!(batch.id = %id, "batch given up: its message failed too often");
-            calls::warn_of(&head, &next);
-            app.metrics().ended(&head, &next);
             if !next.stale.is_empty() {
                 enqueue(app, &head).await;
             }

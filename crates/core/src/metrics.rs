@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use crate::batch::{Cut, Dialect, Head, State, Status};
+use crate::batch::{Dialect, Head, State, Status};
 use crate::operation::{Code, Problem};
 use crate::runtime::Timestamp;
 
@@ -83,7 +83,7 @@ impl Metrics {
     }
 
     /// A run of a batch ended; `before` is where it found it. What became of the batch is told once, by the run that
-    /// ended it, or by [`Metrics::ended`].
+    /// ended it.
     pub fn ran(&self, head: &Head, (before, after): (Option<u64>, Option<&State>), effort: Effort) {
         let mut told = vec![
             ("Conflicts", i64::from(effort.conflicts)),
@@ -91,17 +91,20 @@ impl Metrics {
             ("WideCommits", i64::from(effort.wide)),
         ];
         told.retain(|(_, value)| *value > 0);
-        let outside = |state: &State| matches!(state.cut, Some(Cut::Cancelled | Cut::Poison));
         let moved = after.filter(|state| state.status.is_terminal() && before.is_none_or(|rev| rev < state.rev));
-        let moved = moved.filter(|state| !outside(state));
-        told.extend(moved.into_iter().flat_map(|state| end(head, state)));
+        if let Some(state) = moved {
+            let failed = matches!(state.status, Status::Failed | Status::TimedOut);
+            told.extend([
+                ("BatchesEnded", 1),
+                ("BatchesFailed", i64::from(failed)),
+                ("BatchDuration", state.updated.since_ms(head.created)),
+                ("OperationsSucceeded", count(state.summary.successful)),
+                ("OperationsFailed", count(state.summary.failed)),
+                ("OperationsSkipped", count(state.summary.skipped)),
+            ]);
+        }
         let now = after.map_or(head.created, |state| state.updated);
         self.write(now, Some(head.dialect), &told);
-    }
-
-    /// A batch was ended from outside: by a client, or because its message is dead.
-    pub fn ended(&self, head: &Head, state: &State) {
-        self.write(state.updated, Some(head.dialect), &end(head, state));
     }
 
     /// A call was answered with `status`, and with these codes where it was refused.
@@ -142,19 +145,6 @@ impl Metrics {
         line.extend(values.iter().map(|(name, value)| ((*name).to_owned(), Value::from(*value))));
         (self.0)(&Value::Object(line).to_string());
     }
-}
-
-/// What became of a batch that has ended.
-fn end(head: &Head, state: &State) -> [(&'static str, i64); 6] {
-    let failed = matches!(state.status, Status::Failed | Status::TimedOut);
-    [
-        ("BatchesEnded", 1),
-        ("BatchesFailed", i64::from(failed)),
-        ("BatchDuration", state.updated.since_ms(head.created)),
-        ("OperationsSucceeded", count(state.summary.successful)),
-        ("OperationsFailed", count(state.summary.failed)),
-        ("OperationsSkipped", count(state.summary.skipped)),
-    ]
 }
 
 fn count(number: usize) -> i64 {
