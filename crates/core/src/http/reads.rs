@@ -39,6 +39,7 @@ pub(super) fn capabilities(app: &App) -> Reply {
             "rateLimits": rate_limits,
             "limits": {
                 "operations": limits::MAX_OPERATIONS,
+                "intents": limits::MAX_INTENTS,
                 "bodyBytes": limits::MAX_BODY_BYTES,
                 "expandedBodyBytes": limits::MAX_EXPANDED_BYTES,
                 "bodyDepth": limits::MAX_DEPTH,
@@ -66,6 +67,8 @@ pub(super) fn capabilities(app: &App) -> Reply {
                 "timeoutMs": limits::MAX_TIMEOUT_MS,
                 "defaultTimeoutMs": limits::DEFAULT_TIMEOUT_MS,
                 "maxRetries": limits::MAX_RETRIES,
+                "retryAttempts": limits::MAX_RETRY_ATTEMPTS,
+                "intentLookMs": app.limits().look_ms,
                 "inlineMs": limits::INLINE_BUDGET_MS,
                 "atomicActions": app.limits().actions,
                 "atomicBytes": app.limits().bytes,

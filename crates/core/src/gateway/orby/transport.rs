@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use reqwest::Url;
 
-/// Bytes of an answer. An operation set with a long route has some ten thousand.
-const MAX_BODY_BYTES: usize = 1024 * 1024;
+/// Bytes of an answer. An operation set with a long route has some ten thousand; ten of the longest fit into an answer of
+/// ours.
+const MAX_BODY_BYTES: usize = 400 * 1024;
 /// One call. Building asks several chains; four in a row fit into the time of a call of ours.
 const TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
