@@ -56,6 +56,9 @@ async fn an_update_that_does_not_fit_is_refused_by_its_place() {
             "no field of transfer",
         ),
         (json!({ "updateParams": { "from": { "sender": "x" } } }), "/updateParams/from/sender", None, "no field"),
+        (json!({ "updateParams": { "from/amount": "2" } }), "/updateParams/from~1amount", None, "no field"),
+        (json!({ "updateParams": { "evil": {} } }), "/updateParams/evil", None, "no field"),
+        (json!({ "updateParams": { "op_1/~": {} } }), "/updateParams/op_1~1~0", None, "\"op_1/~\" is no operation"),
         (json!({ "updateParams": { "from": "usdc" } }), "/updateParams/from", None, "from must be an object"),
         (
             json!({ "updateParams": { "op_1": { "from": { "amount": "-1" } } } }),

@@ -11,20 +11,22 @@ pub enum FieldOf {
     Nothing,
 }
 
-/// What `path`, a name or two of them with a slash between, is of an operation of type `kind`, other than its type.
-pub fn field_of(kind: &str, path: &str) -> FieldOf {
-    let leaves: &[&str] = match kind {
-        "transfer" => &["from/token", "from/chainId", "from/amount", "to/address", "to/chainId"],
-        "swap" => &["from/token", "from/chainId", "from/amount", "to/token", "to/chainId"],
-        "approve" => &["token", "spender", "amount", "chainId"],
-        "addLiquidity" => &["tokens", "amounts", "chainId", "router", "slippageBps", "deadline"],
+/// What `path`, one name or a name within another, is of an operation of type `kind`, other than its type.
+pub fn field_of(kind: &str, path: &[&str]) -> FieldOf {
+    let leaves: &[&[&str]] = match kind {
+        "transfer" => {
+            &[&["from", "token"], &["from", "chainId"], &["from", "amount"], &["to", "address"], &["to", "chainId"]]
+        }
+        "swap" => {
+            &[&["from", "token"], &["from", "chainId"], &["from", "amount"], &["to", "token"], &["to", "chainId"]]
+        }
+        "approve" => &[&["token"], &["spender"], &["amount"], &["chainId"]],
+        "addLiquidity" => &[&["tokens"], &["amounts"], &["chainId"], &["router"], &["slippageBps"], &["deadline"]],
         _ => &[],
     };
     match () {
         () if leaves.contains(&path) => FieldOf::Leaf,
-        () if leaves.iter().any(|leaf| leaf.split_once('/').is_some_and(|(branch, _)| branch == path)) => {
-            FieldOf::Branch
-        }
+        () if path.len() == 1 && leaves.iter().any(|leaf| leaf.len() == 2 && leaf.starts_with(path)) => FieldOf::Branch,
         () => FieldOf::Nothing,
     }
 }

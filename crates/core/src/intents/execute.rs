@@ -6,10 +6,10 @@ use super::create::Stopped;
 use super::{Batch, CALL_MS, batch, settle};
 use crate::app::App;
 use crate::auth::Caller;
-use crate::batch::{BatchId, Entry, Phase, Set, State, Status};
+use crate::batch::{BatchId, Entry, Phase, State, Status};
 use crate::intent::{Address, Unsigned};
-use crate::json::type_name;
-use crate::limits::MAX_PAUSE_MS;
+use crate::json::{clip, type_name};
+use crate::limits::{MAX_PAUSE_MS, MAX_SHOWN};
 use crate::operation::{Code, OperationId, Problem};
 use crate::queue::Message;
 use crate::runtime::Timestamp;
@@ -170,7 +170,9 @@ impl Reader<'_> {
         let sets = &self.batch.intents.sets;
         let found = sets.iter().position(|set| set.id == name && !set.unsigned.is_empty());
         let Some((index, set)) = found.and_then(|index| Some((index, sets.get(index)?))) else {
-            let message = "operationSetId is none of the operation sets of this batch that are to be signed";
+            let name = clip(name, MAX_SHOWN);
+            let message =
+                format!("operationSetId {name:?} is none of the operation sets of this batch that are to be signed");
             self.problems.push(Problem::new(format!("{pointer}/operationSetId"), Code::InvalidValue, message));
             return None;
         };
@@ -204,13 +206,12 @@ impl Reader<'_> {
             }
         }
         if entries.len() > set.unsigned.len() {
-            self.tell(format!("{pointer}/signatures"), index, Code::InvalidValue, extra(index, set));
+            let (wanted, given) = (set.unsigned.len(), entries.len());
+            let message =
+                format!("op_{index} takes {wanted} signatures, one for each of its unsignedOps, and has {given}");
+            self.tell(format!("{pointer}/signatures"), index, Code::InvalidValue, message);
         }
         let (now, tx_hash) = (self.now, None);
         Some(SignedSet { index, rev: 1, signatures, ids, tx_hash, phase: Phase::Ready, since: now, looked: now })
     }
-}
-
-fn extra(index: usize, set: &Set) -> String {
-    format!("op_{index} has {} operations to sign, and more signatures are given", set.unsigned.len())
 }

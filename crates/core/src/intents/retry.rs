@@ -1,6 +1,6 @@
 //! Building again what failed, as it was asked for or with updates.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
@@ -93,10 +93,7 @@ fn read<'a>(before: &Batch, body: &'a Value) -> Result<Wanted<'a>, Vec<Problem>>
             for (at, id) in ids.iter().enumerate() {
                 match id.as_str().and_then(|id| place(sets, id)) {
                     Some(place) => named.push(place),
-                    None => problems.push(wrong(
-                        &format!("/operationIds/{at}"),
-                        "is no operation of the batch: name it as op_0 or by its operationSetId",
-                    )),
+                    None => problems.push(wrong(&format!("/operationIds/{at}"), no_operation(id))),
                 }
             }
             Some(named)
@@ -127,13 +124,13 @@ fn read_updates<'a>(sets: &[Set], updates: &'a Object, problems: &mut Vec<Proble
     }
     let mut each = BTreeMap::new();
     for (key, update) in updates {
-        let pointer = format!("/updateParams/{}", clip(key, MAX_SHOWN));
+        let pointer = format!("/updateParams/{}", escaped(key));
         match (is_name(key), place(sets, key), update) {
             (false, ..) => problems.push(wrong(
                 &pointer,
                 "updateParams is one object for all operations, or an object for each operation id: not both",
             )),
-            (true, None, _) => problems.push(wrong(&pointer, "is no operation of the batch")),
+            (true, None, _) => problems.push(wrong(&pointer, no_operation(&Value::from(key.as_str())))),
             (true, Some(index), Value::Object(update)) => {
                 if each.insert(index, (key.as_str(), update)).is_some() {
                     problems.push(wrong(&pointer, format!("op_{index} is updated twice, under both of its names")));
@@ -173,23 +170,19 @@ impl Wanted<'_> {
         match &self.updates {
             Updates::ForAll(update) => {
                 for (path, value) in leaves(update) {
-                    let fits = |set: &Set| field_of(&set.kind, &path) == FieldOf::Leaf;
-                    let mut used = false;
+                    let mut known = false;
                     for (operation, set) in operations.iter_mut().zip(&wanted) {
-                        if fits(set) {
-                            put(operation, &path, value);
-                            used = true;
-                        }
+                        known |= put(operation, &set.kind, (&path[..], value));
                     }
-                    if !used {
+                    if !known {
                         let kinds: Vec<&str> = wanted.iter().map(|set| set.kind.as_str()).collect();
-                        problems.push(no_field(&format!("/updateParams/{path}"), &kinds, &path));
+                        problems.push(no_field("/updateParams", &kinds, &path));
                     }
                 }
             }
             Updates::ForEach(each) => {
                 for (place, (name, update)) in each {
-                    let pointer = format!("/updateParams/{name}");
+                    let pointer = format!("/updateParams/{}", escaped(name));
                     let at = places.iter().position(|other| other == place);
                     let Some((operation, set)) = at.and_then(|at| Some((operations.get_mut(at)?, *wanted.get(at)?)))
                     else {
@@ -197,10 +190,8 @@ impl Wanted<'_> {
                         continue;
                     };
                     for (path, value) in leaves(update) {
-                        if field_of(&set.kind, &path) == FieldOf::Leaf {
-                            put(operation, &path, value);
-                        } else {
-                            problems.push(of(*place, no_field(&format!("{pointer}/{path}"), &[&set.kind], &path)));
+                        if !put(operation, &set.kind, (&path[..], value)) {
+                            problems.push(of(*place, no_field(&pointer, &[&set.kind], &path)));
                         }
                     }
                 }
@@ -219,7 +210,7 @@ impl Wanted<'_> {
             let pointer = match &self.updates {
                 Updates::ForAll(_) => format!("/updateParams{rest}"),
                 Updates::ForEach(each) => {
-                    let name = each.get(&place).map_or_else(|| format!("op_{place}"), |(name, _)| (*name).to_owned());
+                    let name = each.get(&place).map_or_else(|| format!("op_{place}"), |(name, _)| escaped(name));
                     format!("/updateParams/{name}{rest}")
                 }
             };
@@ -233,36 +224,56 @@ fn of(place: usize, problem: Problem) -> Problem {
     Problem { operation: Some((place, OperationId::automatic(place))), ..problem }
 }
 
-fn no_field(pointer: &str, kinds: &[&str], path: &str) -> Problem {
-    let kinds: std::collections::BTreeSet<&str> = kinds.iter().copied().collect();
-    let kinds = kinds.into_iter().collect::<Vec<_>>().join(", ");
-    let path = clip(path, MAX_SHOWN);
-    let message = match () {
-        () if path == "type" => "a retry keeps the type of an operation; send another as a new batch".to_owned(),
-        () if kinds.split(", ").any(|kind| field_of(kind, &path) == FieldOf::Branch) => {
-            format!("{path} must be an object")
-        }
-        () => format!("{path:?} is no field of {kinds}"),
-    };
-    wrong(pointer, message)
+fn no_operation(id: &Value) -> String {
+    let shown = clip(&id.to_string(), MAX_SHOWN);
+    format!("{shown} is no operation of the batch: name it as op_0 or by its operationSetId")
 }
 
-/// What an update sets: names, or two of them with a slash between.
-fn leaves(update: &Object) -> Vec<(String, &Value)> {
+fn no_field(pointer: &str, kinds: &[&str], path: &[&str]) -> Problem {
+    let whole = path.iter().map(|name| format!("/{}", escaped(name))).collect::<String>();
+    let shown = clip(&path.join("."), MAX_SHOWN);
+    let message = match path {
+        ["type"] => "a retry keeps the type of an operation; send another as a new batch".to_owned(),
+        _ if kinds.iter().any(|kind| field_of(kind, path) == FieldOf::Branch) => format!("{shown} must be an object"),
+        _ => {
+            let kinds: BTreeSet<&str> = kinds.iter().copied().collect();
+            format!("{shown:?} is no field of {}", kinds.into_iter().collect::<Vec<_>>().join(", "))
+        }
+    };
+    wrong(&format!("{pointer}{whole}"), message)
+}
+
+/// A name as a part of a JSON pointer (RFC 6901).
+fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+/// What an update sets: names, each with the one it is within, if it is.
+fn leaves(update: &Object) -> Vec<(Vec<&str>, &Value)> {
     let each = update.iter().flat_map(|(name, value)| match value {
-        Value::Object(inner) => inner.iter().map(|(leaf, value)| (format!("{name}/{leaf}"), value)).collect(),
-        value => vec![(name.clone(), value)],
+        Value::Object(inner) if !inner.is_empty() => {
+            inner.iter().map(|(leaf, value)| (vec![name.as_str(), leaf.as_str()], value)).collect()
+        }
+        value => vec![(vec![name.as_str()], value)],
     });
     each.collect()
 }
 
-fn put(operation: &mut Value, path: &str, value: &Value) {
-    let (branch, leaf) = path.split_once('/').map_or((None, path), |(branch, leaf)| (Some(branch), leaf));
-    let holder = match branch {
-        Some(branch) => operation.get_mut(branch),
-        None => Some(operation),
-    };
-    if let Some(Value::Object(holder)) = holder {
-        holder.insert(leaf.to_owned(), value.clone());
+/// Sets a field of an operation of type `kind`, if it has that; whether it has.
+fn put(operation: &mut Value, kind: &str, (path, value): (&[&str], &Value)) -> bool {
+    match (field_of(kind, path), path) {
+        (FieldOf::Leaf, [branch @ .., leaf]) => {
+            let holder = match branch.first() {
+                Some(branch) => operation.get_mut(*branch),
+                None => Some(operation),
+            };
+            if let Some(Value::Object(holder)) = holder {
+                holder.insert((*leaf).to_owned(), value.clone());
+            }
+            true
+        }
+        // An object that sets nothing.
+        (FieldOf::Branch, _) => value.is_object(),
+        _ => false,
     }
 }
