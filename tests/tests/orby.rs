@@ -230,7 +230,7 @@ async fn answers_of_any_shape_are_survived() {
     }
     for url in ["http://orby.invalid", "ftp://x", "", "orby"] {
         let settings = Settings { url: url.to_owned(), key: KEY.to_owned().into(), status_method: None };
-        assert!(Orby::new(over_http().unwrap(), &settings).is_none(), "{url}");
+        assert!(Orby::new(over_http(), &settings).is_none(), "{url}");
     }
 }
 
@@ -283,7 +283,7 @@ async fn it_is_reached_over_http() {
     let sandbox = OrbySandbox::new(KEY, &url);
     let server = sandbox.clone().serve(listener, std::future::pending());
     let calls = async {
-        let orby = client(over_http().unwrap(), &url);
+        let orby = client(over_http(), &url);
         let node = node_on(&orby, 137).await.unwrap();
         let native = intents(&json!([{ "type": "transfer", "from": { "token": "pol", "chainId": 137, "amount": "10" },
             "to": { "address": "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed" } }]));
@@ -302,7 +302,7 @@ async fn it_is_reached_over_http() {
 async fn made_of(answer: &[u8], wait: std::time::Duration) -> Failed {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let orby = client(over_http().unwrap(), &format!("http://{}", listener.local_addr().unwrap()));
+    let orby = client(over_http(), &format!("http://{}", listener.local_addr().unwrap()));
     let server = async {
         let (mut socket, _) = listener.accept().await.unwrap();
         let _ = socket.read(&mut [0; 4_096]).await;
@@ -339,7 +339,7 @@ async fn what_is_not_an_answer_of_orby_is_not_taken_for_one() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let nobody = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let told = client(over_http().unwrap(), &nobody).cluster(account()).await.unwrap_err();
+    let told = client(over_http(), &nobody).cluster(account()).await.unwrap_err();
     assert_eq!((told, told.is_certain()), (Failed::Lost(Lost::NotSent), true));
     // Somebody does, and says nothing for longer than is waited: 5 s.
     let silent = made_of(b"", std::time::Duration::from_secs(30));
