@@ -4,6 +4,8 @@ use serde::Serialize;
 
 /// Operations in one batch. The contract's own number.
 pub const MAX_OPERATIONS: usize = 100;
+/// Operations in one batch of blockchain intents. That contract's own number.
+pub const MAX_INTENTS: usize = 10;
 /// Bytes of a request body as sent. A Lambda takes 6 MB a call and the gateway hands bodies over as base64 (x 4/3):
 /// 6 MB * 3/4 = 4.5 MB.
 pub const MAX_BODY_BYTES: usize = 4_500_000;

@@ -37,7 +37,7 @@ fn numbers_in_schemas_are_those_of_the_code() {
         ("schemas/AuditEntry/properties/totalItems/maximum".to_owned(), json!(limits::MAX_OPERATIONS)),
         ("schemas/AuditPage/properties/data/maxItems".to_owned(), json!(limits::MAX_PAGE)),
         ("schemas/BatchOperation/properties/depends_on/maxItems".to_owned(), json!(limits::MAX_DEPENDENCIES)),
-        ("schemas/IntentRequest/properties/operations/maxItems".to_owned(), json!(batch_core::intent::MAX_INTENTS)),
+        ("schemas/IntentRequest/properties/operations/maxItems".to_owned(), json!(batch_core::limits::MAX_INTENTS)),
         ("schemas/RetriedIntents/properties/attempt/maximum".to_owned(), json!(limits::MAX_RETRY_ATTEMPTS)),
         ("schemas/PriceJob/properties/contentIds/maxItems".to_owned(), json!(limits::MAX_OPERATIONS)),
         ("schemas/PriceJob/properties/contentIds/items/maxLength".to_owned(), json!(limits::MAX_CONTENT_ID)),

@@ -46,6 +46,7 @@ pub(super) fn capabilities(app: &App) -> Reply {
 fn limits_told(app: &App) -> Value {
     json!({
         "operations": limits::MAX_OPERATIONS,
+        "intents": limits::MAX_INTENTS,
         "bodyBytes": limits::MAX_BODY_BYTES,
         "expandedBodyBytes": limits::MAX_EXPANDED_BYTES,
         "bodyDepth": limits::MAX_DEPTH,
@@ -80,6 +81,7 @@ fn limits_told(app: &App) -> Value {
         "tokenGatingBytes": limits::MAX_TOKEN_GATING_BYTES,
         "contentTimeoutMs": limits::CONTENT_TIMEOUT_MS,
         "contentCallsAtOnce": app.content_concurrency(),
+        "intentLookMs": app.limits().look_ms,
         "inlineMs": limits::INLINE_BUDGET_MS,
         "atomicActions": app.limits().actions,
         "atomicBytes": app.limits().bytes,

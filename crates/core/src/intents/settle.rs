@@ -1,7 +1,7 @@
 //! What becomes of sets that were sent, and the end of a batch.
 
 use super::send::{Sender, replace};
-use super::{Batch, CALL_MS, whole};
+use super::{Batch, CALL_MS, cluster, whole};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::batch::{BatchId, Cut, Defeat, Phase, State, Status, pack};
@@ -73,7 +73,7 @@ async fn look(sender: &Sender<'_>, batch: &mut Batch, every_ms: i64) -> Result<(
     let mut changed = Vec::new();
     for row in batch.stored.rows.iter().filter(due) {
         let Some(set) = batch.intents.sets.get(row.index) else { continue };
-        let looked = match sender.orby.node(&profile.id, account, set.chain).await {
+        let looked = match cluster::node(sender.orby, profile, account, set.chain).await {
             Ok(node) => sender.orby.look_up(&node, &row.ids).await,
             Err(failed) => Err(failed),
         };
