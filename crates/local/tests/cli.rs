@@ -199,6 +199,17 @@ async fn batches_that_were_queued_when_it_was_killed_all_end_and_take_effect_onc
     second.stop("TERM");
 }
 
+/// A line without what varies: its numbers, and the spaces that come with them.
+fn shape(line: &str) -> String {
+    let words = line.split_whitespace().map(|word| {
+        let letters = word.chars().map(|letter| if letter.is_ascii_digit() { '0' } else { letter });
+        let mut letters: Vec<char> = letters.collect();
+        letters.dedup_by(|one, other| *one == '0' && *other == '0');
+        letters.into_iter().collect::<String>()
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
 #[test]
 fn the_demo_ends_well() {
     let home = TempDir::new().unwrap();
@@ -208,6 +219,12 @@ fn the_demo_ends_well() {
     assert!(shown.contains("checks hold"), "{shown}");
     assert_eq!(shown.matches("yes (").count(), 9, "{shown}");
     assert!(text(&output.stderr).contains("100/100 completed"), "progress is a line each without a terminal");
+    let printed: Vec<String> = (shown.lines().chain(text(&output.stderr).lines())).map(shape).collect();
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap();
+    let transcript = readme.split_once("```text\n").and_then(|(_, rest)| rest.split_once("```")).unwrap().0;
+    for line in transcript.lines() {
+        assert!(printed.contains(&shape(line)), "the README shows what is not printed: {line}");
+    }
     assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0, "it leaves nothing behind");
 }
 
