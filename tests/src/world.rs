@@ -141,6 +141,7 @@ pub fn config() -> Config {
         stacks: None,
         orby: Some(orby_settings()),
         content_concurrency: CONTENT_CONCURRENCY,
+        metrics_namespace: batch_core::metrics::NAMESPACE.into(),
         log_level: tracing::Level::INFO,
     }
 }

@@ -102,7 +102,8 @@ const WARM_UP_MS: i64 = 2_000;
 impl App {
     /// Puts a process together; `http` replaces the client that AWS is called through.
     pub fn start(config: Config, model: Model, http: Option<SharedHttpClient>) -> Result<Self, StartError> {
-        Self::assemble(config, model, Parts { http, metrics: Metrics::system(), ..Parts::default() })
+        let metrics = Metrics::system(&config.metrics_namespace);
+        Self::assemble(config, model, Parts { http, metrics, ..Parts::default() })
     }
 
     /// The same, with other parts.

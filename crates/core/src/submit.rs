@@ -5,7 +5,6 @@ use crate::auth::Caller;
 use crate::batch::{BatchId, Content, Dialect, Entry, Head, Lineage, Options, State, Status, Work, pack};
 use crate::dialect::Request;
 use crate::engine::{Ran, too_large_message};
-use crate::execute::execute;
 use crate::json::{canonical, clip, sha256_hex};
 use crate::limits::{INLINE_BUDGET_MS, MAX_SHOWN, REMAINS_MS, REPLAY_RESEND_MS, RETENTION_MS};
 use crate::operation::{Code, Draft, Failure, Operation, Problem};
@@ -13,6 +12,7 @@ use crate::plan::{Footprint, Plan, Verdict, check, check_parameters, check_shape
 use crate::queue::Message;
 use crate::rate::{Exceeded, Standing};
 use crate::store::{Accepted, Contents, Fault, TenantKey};
+use crate::{execute, trace};
 
 /// How long after a batch's time is over a call still writes that it is, milliseconds.
 const END_MS: i64 = 1_000;
@@ -302,6 +302,7 @@ impl Acceptance<'_> {
             job: self.work.content.as_ref().map(|content| content.job.in_brief()),
             profile: None,
             lineage: self.retries.map(|(of, attempt)| Lineage { retry_of: of.id.clone(), attempt }),
+            trace: trace::current(),
             operations: stored,
         };
         let accepted = match self.retries {
@@ -314,7 +315,7 @@ impl Acceptance<'_> {
         };
         let submitted = match accepted.map_err(Refusal::Unknown)? {
             Accepted::New => {
-                app.metrics().accepted(&head);
+                execute::accepted(app, &head);
                 let contents = Contents { work: self.work, outcomes: Vec::new() };
                 carry_on(app, head, None, contents, self.preference, false).await
             }
@@ -357,7 +358,7 @@ async fn carry_on(
         ran
     } else {
         let budget = inline_budget_ms(&head, preference);
-        let ran = match execute(app, &head, state, contents, now.plus_ms(budget)).await {
+        let ran = match execute::execute(app, &head, state, contents, now.plus_ms(budget)).await {
             Ok(ran) => ran,
             Err(fault) => {
                 // The batch is accepted, so it will be run: by the queue, which also finds out what this attempt did.

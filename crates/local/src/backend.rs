@@ -248,6 +248,7 @@ pub async fn add_api_key_at(
         stacks: None,
         orby: None,
         content_concurrency: batch_core::limits::CONTENT_CONCURRENCY,
+        metrics_namespace: batch_core::metrics::NAMESPACE.to_owned(),
         log_level: tracing::Level::INFO,
     };
     let app = App::start(config, read_model("model.yaml", SHIPPED_MODEL)?, None);

@@ -18,17 +18,28 @@ use crate::limits::SLOW_CONTENT_MS;
 use crate::runtime::Timestamp;
 use crate::store::{Fault, TenantKey};
 
-/// Warns of a content job that took long, or failed for more than half of its items. The words are those that the
-/// deployment counts.
+/// Whether `head` is of a content job that took too long.
+pub fn was_slow(head: &Head, state: &State) -> bool {
+    head.job.is_some() && state.updated.since_ms(head.created) > SLOW_CONTENT_MS
+}
+
+/// Whether `head` is of a content job that failed for more than half of its items.
+pub fn failed_for_most(head: &Head, state: &State) -> bool {
+    head.job.is_some() && unsuccessful(state) * 2 > head.total()
+}
+
+fn unsuccessful(state: &State) -> usize {
+    state.summary.failed + state.summary.skipped
+}
+
+/// Warns of a content job that has ended, if either is so.
 pub fn warn_of(head: &Head, state: &State) {
-    if head.job.is_none() {
-        return;
-    }
-    let (duration_ms, failed) = (state.updated.since_ms(head.created), state.summary.failed + state.summary.skipped);
-    if duration_ms > SLOW_CONTENT_MS {
+    if was_slow(head, state) {
+        let duration_ms = state.updated.since_ms(head.created);
         tracing::warn!(batch.id = %head.id, duration_ms, items = head.total(), "content job was slow");
     }
-    if failed * 2 > head.total() {
+    if failed_for_most(head, state) {
+        let failed = unsuccessful(state);
         tracing::warn!(batch.id = %head.id, failed, items = head.total(), "content job failed for most items");
     }
 }

@@ -22,6 +22,7 @@ mod run;
 mod search;
 mod snapshot;
 mod storable;
+mod tell;
 mod turn;
 mod view;
 mod wide;

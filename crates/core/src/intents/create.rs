@@ -17,6 +17,7 @@ use crate::operation::{Code, Problem};
 use crate::rate::Standing;
 use crate::store::{Accepted, Fault, IntentBatch, TenantKey};
 use crate::submit::{Refusal, Rejection};
+use crate::{execute, trace};
 
 /// A request to make a batch.
 #[derive(Debug, Clone, Copy)]
@@ -176,6 +177,7 @@ pub(super) async fn make(
         job: None,
         profile: Some(Profile { id: profile.to_owned(), address, cluster: Some(cluster) }),
         lineage: of.as_ref().map(|of| Lineage { retry_of: of.head.id.clone(), attempt: of.attempt }),
+        trace: trace::current(),
         operations: stored,
     };
     let accepted = match &of {
@@ -188,6 +190,7 @@ pub(super) async fn make(
     };
     match accepted.map_err(Refusal::Unknown)? {
         Accepted::New => {
+            execute::accepted(app, &head);
             let intents = work.intents.unwrap_or_default();
             let stored = IntentBatch { head, state: None, rows: Vec::new() };
             Ok(Created { batch: super::Batch { stored, intents }, replayed: false, standing })
