@@ -264,8 +264,8 @@ async fn sweep(app: &App, time: Timestamp, deadline: Timestamp) -> Handled {
         let last = SWEPT_MINUTES.last() == Some(&age);
         for watched in found {
             // In the trace of the request that made it, not in that of this look.
-            let look = trace::scope(watched.trace.clone(), look_after(app, &watched, (time, last), deadline));
-            if let Err(fault) = look.await {
+            let look = Box::pin(look_after(app, &watched, (time, last), deadline));
+            if let Err(fault) = trace::scope(watched.trace.clone(), look).await {
                 tracing::error!(batch.id = %watched.id, error = %fault, "batch not looked after");
                 handled = Handled::Again;
             }

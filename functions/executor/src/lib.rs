@@ -49,7 +49,8 @@ async fn work(app: &App, message: &SqsMessage, deadline: Timestamp) -> Handled {
         trace.id = trace.as_ref().map(Trace::id),
         batch.id = tracing::field::Empty
     );
-    trace::scope(trace, handle_message(app, message, deadline)).instrument(span).await
+    let work = Box::pin(handle_message(app, message, deadline));
+    trace::scope(trace, work).instrument(span).await
 }
 
 async fn handle_message(app: &App, message: &SqsMessage, deadline: Timestamp) -> Handled {
