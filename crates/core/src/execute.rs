@@ -27,7 +27,8 @@ pub async fn execute(
     // The largest future there is: in a box, those that wait for it stay small.
     let mut ran = Box::pin(run(&with, state, contents)).await?;
     if ran.state.as_ref().is_some_and(State::waits_for_calls) {
-        ran.state = Box::pin(calls::make(app, head, until)).await?;
+        let ids = ran.plan.content().map(|content| content.ids.as_slice()).unwrap_or_default();
+        ran.state = Box::pin(calls::make(app, head, ids, until)).await?;
     }
     let summary = ran.state.as_ref().map(|state| state.summary).unwrap_or_default();
     if let Some(state) = ran.state.as_ref().filter(|_| ran.ended()) {

@@ -14,7 +14,7 @@ use crate::operation::{Code, Operation, OperationId, Outcome};
 use crate::plan::{Plan, referred};
 use crate::status;
 use crate::store::{Fault, TenantKey, Written};
-use crate::submit::{Acceptance, Preference, Refusal, Rejection, Submitted, Told, enqueue};
+use crate::submit::{Acceptance, Preference, Refusal, Rejection, Submitted, Told, enqueue, stranger_to};
 
 /// How long one of these may take, milliseconds.
 const BUDGET_MS: i64 = 10_000;
@@ -160,8 +160,8 @@ pub async fn retry(
         let message = "intents are built and signed anew: POST /api/v1/batch/{batchId}/retry";
         return Err(Rejection::new(Code::NotSupported, message).into());
     }
-    if head.job.as_ref().is_some_and(|job| !caller.acts_for(&job.creator)) {
-        return Err(Rejection::new(Code::Forbidden, "you do not act for the creator of this batch").into());
+    if let Some(job) = head.job.as_ref().filter(|job| !caller.acts_for(&job.creator)) {
+        return Err(Rejection { problems: Vec::new(), ..stranger_to(&job.creator) }.into());
     }
     if !state.as_ref().is_some_and(|state| state.status.is_terminal()) {
         return Err(
@@ -185,7 +185,8 @@ pub async fn retry(
         }
     };
     if operations.is_empty() {
-        return Err(Rejection::new(Code::NothingToRetry, "every operation succeeded").into());
+        let message = if only_contract { "no contract call was refused" } else { "every operation succeeded" };
+        return Err(Rejection::new(Code::NothingToRetry, message).into());
     }
     let count = operations.len();
     let plan =

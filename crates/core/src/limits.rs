@@ -48,6 +48,8 @@ pub const MAX_SUBSTITUTED_PER_OPERATION: usize = 64 * 1024;
 pub const MAX_SUBSTITUTED_PER_BATCH: usize = 1024 * 1024;
 /// Bytes of one `DynamoDB` item.
 pub const MAX_ITEM_BYTES: usize = 400 * 1024;
+/// Bytes of a name in an object: `DynamoDB` takes 1 to 65,535.
+pub const MAX_NAME_BYTES: usize = 65_535;
 /// Bytes of one operation's result.
 pub const MAX_RESULT_BYTES: usize = 1024 * 1024;
 /// Bytes of all results of a batch.
@@ -84,6 +86,8 @@ pub const MAX_CONTENT_ID: usize = 128;
 pub const MAX_CREATOR: usize = 128;
 /// Characters of `removalReason`.
 pub const MAX_REMOVAL_REASON: usize = 500;
+/// Bytes of an object `tokenGating` as JSON, which each item of a job holds.
+pub const MAX_TOKEN_GATING_BYTES: usize = 64 * 1024;
 /// A content job that took longer than this is slow, milliseconds.
 pub const SLOW_CONTENT_MS: i64 = 120_000;
 /// Retries in a line, each of the one before.

@@ -2,10 +2,12 @@
 //!
 //! What a client sent is in none: a line holds ids of ours, fixed words, codes and counts.
 
+use tracing::level_filters::LevelFilter;
 use tracing::{Level, Subscriber};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::FmtSpan;
+use tracing_subscriber::layer::SubscriberExt;
 
 /// Starts logging at `level`, and has a panic logged by its place alone. A second call changes nothing.
 pub fn start(level: Level) {
@@ -20,16 +22,15 @@ pub fn subscriber<W>(level: Level, writer: W) -> impl Subscriber + Send + Sync
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let ours = ["batch_core", "gateway", "submit", "executor", "status"].map(|target| format!("{target}={level}"));
-    let filter = EnvFilter::try_new(format!("warn,{}", ours.join(","))).unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt()
+    let ours = ["batch_core", "gateway", "submit", "executor", "status"].map(|target| (target, level));
+    let filter = Targets::new().with_default(LevelFilter::WARN).with_targets(ours);
+    let lines = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
         .with_current_span(false)
         .with_span_events(FmtSpan::NONE)
-        .with_env_filter(filter)
-        .with_writer(writer)
-        .finish()
+        .with_writer(writer);
+    tracing_subscriber::registry().with(filter).with(lines)
 }
 
 /// Logs where a panic came from. Its message may quote what was being worked on, so it is left out.

@@ -110,6 +110,7 @@ fn numbers_in_words_are_those_of_the_code() {
                 grouped(limits::MAX_BODY_BYTES),
                 grouped(limits::MAX_EXPANDED_BYTES),
                 limits::MAX_BODY_BYTES.to_string(),
+                grouped(limits::MAX_TOKEN_GATING_BYTES),
             ],
         ),
         ("levels", vec![limits::MAX_DEPTH.to_string()]),

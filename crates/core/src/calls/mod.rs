@@ -8,6 +8,7 @@ mod follow;
 mod gap;
 mod outcome;
 mod sender;
+mod standing;
 
 pub use follow::{follow, is_open};
 
@@ -32,14 +33,14 @@ pub fn warn_of(head: &Head, state: &State) {
     }
 }
 
-/// Makes the calls of a batch whose items are all changed; the state as it stands then. Without an end there are calls
+/// Makes the calls of a batch whose items, with these ids, are all changed; the state as it stands then. Without an end there are calls
 /// left to make.
-pub async fn make(app: &App, head: &Head, until: Timestamp) -> Result<Option<State>, Fault> {
+pub async fn make(app: &App, head: &Head, ids: &[String], until: Timestamp) -> Result<Option<State>, Fault> {
     let keys = TenantKey::new(head.tenant());
     let store = app.store().until(until);
     let Some((_, state, entries)) = store.batch_and_ledger(&keys, &head.id).await? else { return Ok(None) };
     let Some(state) = state else { return Ok(None) };
-    let mut sender = sender::Sender::new(app, head, (keys, store, until), (state, entries));
+    let mut sender = sender::Sender::new(app, (head, ids), (keys, store, until), (state, entries));
     sender.run().await?;
     Ok(Some(sender.into_state()))
 }

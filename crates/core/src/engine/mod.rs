@@ -21,6 +21,7 @@ mod resolve;
 mod run;
 mod search;
 mod snapshot;
+mod storable;
 mod turn;
 mod view;
 mod wide;

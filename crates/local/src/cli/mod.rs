@@ -20,7 +20,9 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Parser;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use self::args::{Cli, Command};
 
@@ -100,9 +102,10 @@ fn failed(error: &batch_local::Error) -> ExitCode {
 /// Log lines for people, on standard error. Where the output is the point, only what goes wrong is logged.
 fn start_logs(level: Option<&str>, command: &Command) {
     let quiet = !matches!(command, Command::Serve(_) | Command::Backend(_));
-    let level = level.unwrap_or(if quiet { "error" } else { "info" });
-    let ours = ["batch_core", "batch_local", "submit", "executor", "status", "gateway"];
-    let filter = ours.map(|target| format!("{target}={level}")).join(",");
-    let filter = EnvFilter::try_new(format!("error,{filter}")).unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).with_env_filter(filter).init();
+    let level = level.and_then(|level| level.parse().ok());
+    let level = level.unwrap_or(if quiet { LevelFilter::ERROR } else { LevelFilter::INFO });
+    let ours = ["batch_core", "batch_local", "submit", "executor", "status", "gateway"].map(|target| (target, level));
+    let filter = Targets::new().with_default(LevelFilter::ERROR).with_targets(ours);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    tracing_subscriber::registry().with(filter).with(lines).init();
 }
