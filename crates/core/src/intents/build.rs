@@ -35,10 +35,10 @@ pub(super) async fn build(
 ) -> Result<Intents, Failed> {
     let layout = Layout::of(intents, atomic);
     let deadline = app.clock().now().plus_ms(DEADLINE_S * 1_000).seconds();
-    let nodes = nodes(orby, owner, intents).await?;
+    let by_chain = nodes(orby, owner, intents).await?;
     let each = intents.iter().enumerate().map(|(index, intent)| {
         let merged = layout.merged_into.get(index).copied().flatten();
-        let node = nodes.get(&intent.chain());
+        let node = by_chain.get(&intent.chain());
         async move {
             match (merged, node) {
                 (None, Some(Ok(node))) => one(orby, owner, node, intent, u64::try_from(deadline).unwrap_or(0)).await,

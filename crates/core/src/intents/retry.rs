@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::create::{Asked, Created, Of, Stopped, make};
 use super::{Batch, batch, settle};
@@ -63,6 +63,7 @@ struct Wanted<'a> {
 }
 
 enum Updates<'a> {
+    None,
     /// For each operation that has a field of that name.
     ForAll(&'a Object),
     /// By position, with the name that the request uses.
@@ -104,14 +105,13 @@ fn read<'a>(before: &Batch, body: &'a Value) -> Result<Wanted<'a>, Vec<Problem>>
             None
         }
     };
-    static NONE: std::sync::LazyLock<Object> = std::sync::LazyLock::new(Map::new);
     let updates = match body.get("updateParams") {
-        None | Some(Value::Null) => Updates::ForAll(&NONE),
+        None | Some(Value::Null) => Updates::None,
         Some(Value::Object(updates)) => read_updates(sets, updates, &mut problems),
         Some(other) => {
             let message = format!("updateParams must be an object, not {}", type_name(other));
             problems.push(wrong("/updateParams", message));
-            Updates::ForAll(&NONE)
+            Updates::None
         }
     };
     if problems.is_empty() { Ok(Wanted { named, updates }) } else { Err(problems) }
@@ -168,6 +168,7 @@ impl Wanted<'_> {
         let mut operations: Vec<Value> = wanted.iter().map(|set| set.asked.clone()).collect();
         let mut problems = Vec::new();
         match &self.updates {
+            Updates::None => {}
             Updates::ForAll(update) => {
                 for (path, value) in leaves(update) {
                     let mut known = false;
@@ -208,6 +209,7 @@ impl Wanted<'_> {
             };
             let rest = problem.pointer.splitn(4, '/').nth(3).map(|rest| format!("/{rest}")).unwrap_or_default();
             let pointer = match &self.updates {
+                Updates::None => String::new(),
                 Updates::ForAll(_) => format!("/updateParams{rest}"),
                 Updates::ForEach(each) => {
                     let name = each.get(&place).map_or_else(|| format!("op_{place}"), |(name, _)| escaped(name));
@@ -230,7 +232,7 @@ fn no_operation(id: &Value) -> String {
 }
 
 fn no_field(pointer: &str, kinds: &[&str], path: &[&str]) -> Problem {
-    let whole = path.iter().map(|name| format!("/{}", escaped(name))).collect::<String>();
+    let whole = path.iter().map(|name| escaped(name)).collect::<Vec<_>>().join("/");
     let shown = clip(&path.join("."), MAX_SHOWN);
     let message = match path {
         ["type"] => "a retry keeps the type of an operation; send another as a new batch".to_owned(),
@@ -240,7 +242,7 @@ fn no_field(pointer: &str, kinds: &[&str], path: &[&str]) -> Problem {
             format!("{shown:?} is no field of {}", kinds.into_iter().collect::<Vec<_>>().join(", "))
         }
     };
-    wrong(&format!("{pointer}{whole}"), message)
+    wrong(&format!("{pointer}/{whole}"), message)
 }
 
 /// A name as a part of a JSON pointer (RFC 6901).
