@@ -19,6 +19,7 @@ use crate::json::sha256_hex;
 use crate::limits::{INLINE_OPERATIONS_BYTES, PART_BYTES};
 use crate::operation::Outcome;
 use crate::runtime::Timestamp;
+use crate::trace::Trace;
 
 const HEAD: &str = "A#HEAD";
 pub(super) const STATE: &str = "A#STATE";
@@ -153,21 +154,29 @@ impl Store {
         pair(keys, &self.batch_items(keys, id).await?, self.now())
     }
 
-    /// What a poll reads of a batch.
+    /// What a poll reads of a batch: one page of 1 MB, unless its ledger holds more, as large contract calls may.
     pub(super) async fn batch_items(&self, keys: &TenantKey, id: &BatchId) -> Result<Vec<Item>, Fault> {
-        let request = self
-            .client
-            .query()
-            .table_name(&self.tables.batches)
-            .consistent_read(true)
-            .key_condition_expression("#pk = :pk AND begins_with(#sk, :a)")
-            .expression_attribute_names("#pk", "pk")
-            .expression_attribute_names("#sk", "sk")
-            .expression_attribute_values(":pk", s(keys.batch(id)))
-            .expression_attribute_values(":a", s("A#"));
-        let answer = self.call("read batch", || request.clone().send()).await?;
-        let answer = answer.map_err(|error| Fault::new("read batch", refused(&error)))?;
-        Ok(answer.items.unwrap_or_default())
+        let (mut items, mut after) = (Vec::new(), None);
+        loop {
+            let request = self
+                .client
+                .query()
+                .table_name(&self.tables.batches)
+                .consistent_read(true)
+                .key_condition_expression("#pk = :pk AND begins_with(#sk, :a)")
+                .expression_attribute_names("#pk", "pk")
+                .expression_attribute_names("#sk", "sk")
+                .expression_attribute_values(":pk", s(keys.batch(id)))
+                .expression_attribute_values(":a", s("A#"))
+                .set_exclusive_start_key(after);
+            let answer = self.call("read batch", || request.clone().send()).await?;
+            let answer = answer.map_err(|error| Fault::new("read batch", refused(&error)))?;
+            items.extend(answer.items.unwrap_or_default());
+            after = answer.last_evaluated_key.filter(|key| !key.is_empty());
+            if after.is_none() {
+                return Ok(items);
+            }
+        }
     }
 
     /// Reads nothing, in order to have a connection; a Query, because every function may do that.
@@ -367,6 +376,9 @@ fn head_item(keys: &TenantKey, head: &Head) -> Result<Item, Fault> {
         item.insert("retry_of".to_owned(), s(lineage.retry_of.as_str()));
         item.insert("attempt".to_owned(), n(lineage.attempt));
     }
+    if let Some(trace) = &head.trace {
+        item.insert("trace".to_owned(), s(trace.to_string()));
+    }
     match &head.operations {
         Operations::Inline(packed) => item.insert("operations".to_owned(), b(packed.as_slice())),
         Operations::Parts { hash, count } => {
@@ -400,6 +412,7 @@ fn head_of(keys: &TenantKey, item: &Item) -> Result<Head, Fault> {
         lineage: lineage_of(&item)?,
         job: item.maybe_text("job").map(|_| item.json("job")).transpose()?,
         profile: item.maybe_text("profile").map(|_| item.json("profile")).transpose()?,
+        trace: item.maybe_text("trace").and_then(Trace::parse),
         operations,
     })
 }

@@ -30,11 +30,23 @@ use self::args::{Cli, Command};
 pub(crate) struct Environment {
     /// `BATCH_API_KEY`: the credential of a client that is given none.
     pub(crate) api_key: Option<String>,
-    /// Settings of a Stacks node, where `STACKS_NODE_URL` names one.
-    pub(crate) stacks: Option<BTreeMap<&'static str, String>>,
+    /// What the service reaches outside of this machine.
+    pub(crate) outside: Outside,
     /// `LOG_LEVEL`: the least severe log lines, or a filter.
     pub(crate) log_level: Option<String>,
 }
+
+/// What is used in the place of a sandbox.
+#[derive(Default)]
+pub(crate) struct Outside {
+    /// Settings of a Stacks node, where `STACKS_NODE_URL` names one.
+    pub(crate) stacks: Option<BTreeMap<&'static str, String>>,
+    /// Settings of Orby, where `ORBY_URL` names one.
+    pub(crate) orby: Option<BTreeMap<&'static str, String>>,
+}
+
+/// The settings that go with Orby.
+pub(crate) const ORBY: [&str; 3] = ["ORBY_URL", "ORBY_API_KEY", "ORBY_STATUS_METHOD"];
 
 /// The settings that go with a Stacks node.
 pub(crate) const STACKS: [&str; 7] = [
@@ -66,13 +78,13 @@ pub(crate) fn run(environment: Environment) -> ExitCode {
     };
     let outcome = runtime.block_on(async {
         match command {
-            Command::Serve(args) => serve::serve(args, &environment.stacks).await,
+            Command::Serve(args) => serve::serve(args, &environment.outside).await,
             Command::Demo(_) => demo::run().await,
             Command::Submit(args) => submit::run(args, environment.api_key).await,
             Command::Load(args) => load::run(args).await,
             Command::Token(args) => credentials::token(&args),
             Command::Key(args) => credentials::key(args).await,
-            Command::Backend(args) => serve::backend(args, &environment.stacks).await,
+            Command::Backend(args) => serve::backend(args, &environment.outside).await,
         }
     });
     match outcome {
