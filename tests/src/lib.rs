@@ -18,5 +18,5 @@ pub mod soak;
 mod world;
 
 pub use world::{
-    Answer, CONTRACT, CREATOR, ORBY_KEY, OTHER_CREATOR, World, caller, config, fixed_clock, stacks_settings,
+    Answer, CONTRACT, CREATOR, ORBY_KEY, ORBY_URL, OTHER_CREATOR, World, caller, config, fixed_clock, stacks_settings,
 };

@@ -34,7 +34,7 @@ fn both() -> (OrbySandbox, Orby) {
 }
 
 fn intents(operations: &Value) -> Vec<Intent> {
-    let read = read(&json!({ "operations": operations }), &Tokens::shipped().unwrap(), 1);
+    let read = read(&json!({ "operations": operations }), Tokens::shipped().unwrap(), 1);
     assert_eq!(read.problems, []);
     read.intents
 }

@@ -32,7 +32,7 @@ pub struct App(Arc<Inner>);
 struct Inner {
     store: Store,
     queue: Option<Queue>,
-    model: Model,
+    model: Arc<Model>,
     limits: Limits,
     clock: Clock,
     entropy: Entropy,
@@ -42,7 +42,7 @@ struct Inner {
     metrics: Metrics,
     chain: Option<Chain>,
     orby: Option<Orby>,
-    tokens: Tokens,
+    tokens: &'static Tokens,
     content_concurrency: usize,
 }
 
@@ -108,7 +108,7 @@ impl App {
     }
 
     /// The same, with other parts.
-    pub fn assemble(config: Config, model: Model, parts: Parts) -> Result<Self, StartError> {
+    pub fn assemble(config: Config, model: impl Into<Arc<Model>>, parts: Parts) -> Result<Self, StartError> {
         let http = match parts.http {
             Some(http) => http,
             None => pinned_client()?,
@@ -140,7 +140,7 @@ impl App {
         Ok(Self(Arc::new(Inner {
             store,
             queue,
-            model,
+            model: model.into(),
             limits: parts.limits,
             clock: parts.clock,
             entropy: parts.entropy,
@@ -220,7 +220,7 @@ impl App {
 
     /// The chains and tokens that intents may name.
     pub fn tokens(&self) -> &Tokens {
-        &self.0.tokens
+        self.0.tokens
     }
 
     /// Contract calls of one batch that are under way at the same time.

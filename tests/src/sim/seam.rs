@@ -1,17 +1,23 @@
-//! The SDK's HTTP client of each process: a call is parked, until the scheduler decides what becomes of it.
+//! The ways out of each process, to AWS, to the node of the chain and to Orby: a call is parked, until the scheduler
+//! decides what becomes of it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use batch_core::gateway::{orby, stacks};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use super::process::since;
 use super::wire::{Reply, Request};
+
+/// How long a process waits for the node and for Orby, as over HTTP.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A call that waits for its turn.
 #[derive(Debug)]
@@ -66,6 +72,58 @@ impl Lot {
     pub fn client(&self, node: usize) -> SharedHttpClient {
         SharedHttpClient::new(Port { lot: self.clone(), node })
     }
+
+    /// The way of a process to the node of the chain.
+    pub fn stacks(&self, node: usize) -> stacks::Transport {
+        let lot = self.clone();
+        Box::new(move |call| {
+            let waiting = lot.park(node, Request::of_stacks(&call));
+            Box::pin(async move {
+                match answer(waiting).await {
+                    Some(Reply::Answer(status, body)) => Ok(stacks::Answer { status, body: body.into_bytes() }),
+                    Some(Reply::Lost) => Err(stacks::Lost::Broken),
+                    Some(Reply::Unreachable) => Err(stacks::Lost::NotSent),
+                    None => Err(stacks::Lost::TimedOut),
+                }
+            })
+        })
+    }
+
+    /// The way of a process to Orby.
+    pub fn orby(&self, node: usize) -> orby::Transport {
+        let lot = self.clone();
+        Box::new(move |call| {
+            let waiting = lot.park(node, Request::of_orby(&call));
+            Box::pin(async move {
+                match answer(waiting).await {
+                    Some(Reply::Answer(status, body)) => Ok(orby::Answer { status, body: body.into_bytes() }),
+                    Some(Reply::Lost) => Err(orby::Lost::Broken),
+                    Some(Reply::Unreachable) => Err(orby::Lost::NotSent),
+                    None => Err(orby::Lost::TimedOut),
+                }
+            })
+        })
+    }
+
+    /// Parks a call of a process.
+    fn park(&self, node: usize, request: Request) -> oneshot::Receiver<Reply> {
+        let (sender, receiver) = oneshot::channel();
+        let at = since(self.begin);
+        self.calls().push(Parked { node, request, at, reply: Some(sender) });
+        self.stir.notify_one();
+        receiver
+    }
+}
+
+/// The answer to a parked call, if one comes in time.
+async fn answer(waiting: oneshot::Receiver<Reply>) -> Option<Reply> {
+    let hanging = async {
+        match waiting.await {
+            Ok(reply) => reply,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::time::timeout(PATIENCE, hanging).await.ok()
 }
 
 /// The way of one process to AWS.
@@ -77,10 +135,7 @@ struct Port {
 
 impl HttpConnector for Port {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let (sender, receiver) = oneshot::channel();
-        let (request, at) = (Request::read(&request), since(self.lot.begin));
-        self.lot.calls().push(Parked { node: self.node, request, at, reply: Some(sender) });
-        self.lot.stir.notify_one();
+        let receiver = self.lot.park(self.node, Request::read(&request));
         HttpConnectorFuture::new(async move {
             match receiver.await {
                 Ok(reply) => reply.into_response(),

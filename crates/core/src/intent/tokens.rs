@@ -1,6 +1,7 @@
 //! The chains and tokens there are, from `tokens.yaml`.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use saphyr::{LoadableYamlNode, Yaml};
 
@@ -84,9 +85,10 @@ impl std::error::Error for BadTokens {}
 const SHIPPED: &str = include_str!("../../../../tokens.yaml");
 
 impl Tokens {
-    /// The list in `tokens.yaml` at the root of the workspace, compiled in.
-    pub fn shipped() -> Result<Self, BadTokens> {
-        Self::from_yaml(SHIPPED)
+    /// The list in `tokens.yaml` at the root of the workspace, compiled in. It is read once.
+    pub fn shipped() -> Result<&'static Self, BadTokens> {
+        static LIST: OnceLock<Result<Tokens, BadTokens>> = OnceLock::new();
+        LIST.get_or_init(|| Self::from_yaml(SHIPPED)).as_ref().map_err(BadTokens::clone)
     }
 
     /// Reads a list.

@@ -11,7 +11,7 @@ const EXCHANGE: &str = "0x1111111254EEB25477B68fb85Ed929f73A960582";
 /// The contract that bridges between chains.
 const BRIDGE: &str = "0x5c7BCd6E7De5423a257D81B442095A1a6ced35C5";
 
-fn tokens() -> Result<Tokens, String> {
+fn tokens() -> Result<&'static Tokens, String> {
     Tokens::shipped().map_err(|error| error.to_string())
 }
 
