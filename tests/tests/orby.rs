@@ -208,7 +208,7 @@ async fn answers_of_any_shape_are_survived() {
     }
     for url in ["http://orby.invalid", "ftp://x", "", "orby"] {
         let settings = Settings { url: url.to_owned(), key: KEY.to_owned().into(), status_method: None };
-        assert!(Orby::new(over_http().unwrap(), &settings).is_none(), "{url}");
+        assert!(Orby::new(over_http(), &settings).is_none(), "{url}");
     }
 }
 
@@ -261,7 +261,7 @@ async fn it_is_reached_over_http() {
     let sandbox = OrbySandbox::new(KEY, &url);
     let server = sandbox.clone().serve(listener, std::future::pending());
     let calls = async {
-        let orby = client(over_http().unwrap(), &url);
+        let orby = client(over_http(), &url);
         let node = orby.node("p", account(), 137).await.unwrap();
         let native = intents(&json!([{ "type": "transfer", "from": { "token": "pol", "chainId": 137, "amount": "10" },
             "to": { "address": "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed" } }]));

@@ -98,8 +98,6 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Longest wait for the first connection; the first call waits on if it must.
 const WARM_UP_MS: i64 = 2_000;
-/// Longest wait for the issuer's keys.
-const JWKS_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl App {
     /// Puts a process together; `http` replaces the client that AWS is called through.
@@ -122,7 +120,9 @@ impl App {
         let authenticator = config.issuer.map(|issuer| {
             let jwks = match parts.jwks {
                 Some(fetch) => Jwks::from_fetch(fetch),
-                None => jwks(&issuer.jwks_url)?,
+                None => {
+                    Jwks::new(&issuer.jwks_url).map_err(|error| StartError(format!("setting JWKS_URL: {error}")))?
+                }
             };
             let verifier = Verifier::new(Settings::new(issuer.issuer, issuer.audience), jwks);
             Ok::<_, StartError>(Authenticator::new(verifier))
@@ -249,14 +249,9 @@ fn pinned_client() -> Result<SharedHttpClient, StartError> {
 }
 
 fn reach_orby(settings: &orby::Settings, given: Option<orby::Transport>) -> Result<Orby, StartError> {
-    let transport = given.or_else(orby::over_http).ok_or_else(|| StartError("no HTTP client for Orby".into()))?;
+    let transport = given.unwrap_or_else(orby::over_http);
     let unsafe_url = || StartError("setting ORBY_URL is neither https nor on a loopback host".into());
     Orby::new(transport, settings).ok_or_else(unsafe_url)
-}
-
-fn jwks(url: &str) -> Result<Jwks, StartError> {
-    let http = || reqwest::Client::builder().timeout(JWKS_TIMEOUT).connect_timeout(CONNECT_TIMEOUT).build();
-    Jwks::new(url, http).map_err(|error| StartError(format!("setting JWKS_URL: {error}")))
 }
 
 fn credentials(aws: &Aws) -> Credentials {

@@ -4,15 +4,17 @@ use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jsonwebtoken::{Algorithm, DecodingKey};
-use reqwest::Url;
+use reqwest::{Client, Url};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::Refused;
+use crate::gateway::web::{Web, safe_url};
+use crate::gateway::{Answer, Lost};
 use crate::runtime::Timestamp;
 
 /// A withdrawn key is forgotten after this long.
@@ -73,25 +75,13 @@ pub(super) struct Key {
 
 impl Jwks {
     /// The key set at `url`, fetched when a first token needs it. An answer counts only from `url` itself, not from
-    /// where it redirects to. `http` makes the client, for the first fetch: it reads the machine's certificates, which a
-    /// start need not wait for.
+    /// where it redirects to.
     ///
     /// # Errors
     /// [`BadUrl`]
-    pub fn new(
-        url: &str,
-        http: impl Fn() -> reqwest::Result<reqwest::Client> + Send + Sync + 'static,
-    ) -> Result<Self, BadUrl> {
-        let url = Url::parse(url).ok().filter(is_safe).ok_or(BadUrl)?;
-        let client = OnceLock::new();
-        Ok(Self::from_fetch(Box::new(move || {
-            let made = match client.get() {
-                Some(made) => Ok(reqwest::Client::clone(made)),
-                None => http().map(|made| client.get_or_init(|| made).clone()),
-            };
-            let url = url.clone();
-            Box::pin(async move { get(made.map_err(|error| FetchFailed(error.to_string()))?, url).await })
-        })))
+    pub fn new(url: &str) -> Result<Self, BadUrl> {
+        let (url, web) = (safe_url(url).ok_or(BadUrl)?, Web::default());
+        Ok(Self::from_fetch(Box::new(move || Box::pin(get(web.clone(), url.clone())))))
     }
 
     /// A key set from elsewhere. `fetch` has to end by itself, as [`Jwks::new`]'s does after 2 s.
@@ -175,32 +165,15 @@ impl Cache {
     }
 }
 
-fn is_safe(url: &Url) -> bool {
-    match url.scheme() {
-        "https" => true,
-        "http" => matches!(url.host_str(), Some("127.0.0.1" | "[::1]" | "localhost")),
-        _ => false,
+async fn get(web: Web, url: Url) -> Result<Vec<u8>, FetchFailed> {
+    let request = |http: &Client| http.get(url).timeout(FETCH_TIMEOUT).build();
+    match web.send(request, MAX_BODY_BYTES).await {
+        Ok(Answer { status: 200, body }) => Ok(body),
+        Ok(Answer { status, .. }) => Err(FetchFailed(format!("status {status}"))),
+        Err(Lost::NotSent) => Err(FetchFailed("no connection".to_owned())),
+        Err(Lost::TimedOut) => Err(FetchFailed("no answer in time".to_owned())),
+        Err(Lost::Broken) => Err(FetchFailed(format!("cut off, or more than {MAX_BODY_BYTES} bytes"))),
     }
-}
-
-async fn get(http: reqwest::Client, url: Url) -> Result<Vec<u8>, FetchFailed> {
-    // The URL may hold an access key, so it is kept out of the log.
-    let failed = |error: reqwest::Error| FetchFailed(error.without_url().to_string());
-    let mut response = http.get(url.clone()).timeout(FETCH_TIMEOUT).send().await.map_err(failed)?;
-    if *response.url() != url {
-        return Err(FetchFailed("redirected".to_owned()));
-    }
-    if response.status() != reqwest::StatusCode::OK {
-        return Err(FetchFailed(format!("status {}", response.status().as_u16())));
-    }
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(failed)? {
-        body.extend_from_slice(&chunk);
-        if body.len() > MAX_BODY_BYTES {
-            return Err(FetchFailed(format!("more than {MAX_BODY_BYTES} bytes")));
-        }
-    }
-    Ok(body)
 }
 
 #[derive(Deserialize)]

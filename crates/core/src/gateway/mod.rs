@@ -2,3 +2,6 @@
 
 pub mod orby;
 pub mod stacks;
+pub(crate) mod web;
+
+pub use web::{Answer, Lost};

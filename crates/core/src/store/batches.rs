@@ -153,21 +153,29 @@ impl Store {
         pair(keys, &self.batch_items(keys, id).await?, self.now())
     }
 
-    /// What a poll reads of a batch.
+    /// What a poll reads of a batch: one page of 1 MB, unless its ledger holds more, as large contract calls may.
     pub(super) async fn batch_items(&self, keys: &TenantKey, id: &BatchId) -> Result<Vec<Item>, Fault> {
-        let request = self
-            .client
-            .query()
-            .table_name(&self.tables.batches)
-            .consistent_read(true)
-            .key_condition_expression("#pk = :pk AND begins_with(#sk, :a)")
-            .expression_attribute_names("#pk", "pk")
-            .expression_attribute_names("#sk", "sk")
-            .expression_attribute_values(":pk", s(keys.batch(id)))
-            .expression_attribute_values(":a", s("A#"));
-        let answer = self.call("read batch", || request.clone().send()).await?;
-        let answer = answer.map_err(|error| Fault::new("read batch", refused(&error)))?;
-        Ok(answer.items.unwrap_or_default())
+        let (mut items, mut after) = (Vec::new(), None);
+        loop {
+            let request = self
+                .client
+                .query()
+                .table_name(&self.tables.batches)
+                .consistent_read(true)
+                .key_condition_expression("#pk = :pk AND begins_with(#sk, :a)")
+                .expression_attribute_names("#pk", "pk")
+                .expression_attribute_names("#sk", "sk")
+                .expression_attribute_values(":pk", s(keys.batch(id)))
+                .expression_attribute_values(":a", s("A#"))
+                .set_exclusive_start_key(after);
+            let answer = self.call("read batch", || request.clone().send()).await?;
+            let answer = answer.map_err(|error| Fault::new("read batch", refused(&error)))?;
+            items.extend(answer.items.unwrap_or_default());
+            after = answer.last_evaluated_key.filter(|key| !key.is_empty());
+            if after.is_none() {
+                return Ok(items);
+            }
+        }
     }
 
     /// Reads nothing, in order to have a connection; a Query, because every function may do that.

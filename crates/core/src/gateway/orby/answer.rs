@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::client::Failed;
-use super::transport::Answer;
+use crate::gateway::Answer;
 use crate::intent::{Reason, Unsigned};
 
 /// Operations in one set; a route has a few.

@@ -8,8 +8,10 @@ use alloy_primitives::U256;
 use serde_json::{Value, json};
 
 use super::answer::{self, Built, Looked, Sent};
-use super::transport::{Call, Lost, Transport, is_safe};
+use super::transport::{Call, Transport};
 use crate::auth::Redacted;
+use crate::gateway::Lost;
+use crate::gateway::web::safe_url;
 use crate::intent::calldata;
 use crate::intent::{Address, Reason, Sum, Token, Unsigned};
 
@@ -115,7 +117,7 @@ impl Orby {
     pub fn new(transport: Transport, settings: &Settings) -> Option<Self> {
         let url = settings.url.trim_end_matches('/');
         let method = settings.status_method.clone().unwrap_or_else(|| STATUS_METHOD.to_owned());
-        is_safe(url).then(|| Self {
+        safe_url(url).is_some().then(|| Self {
             transport,
             url: Redacted::new(format!("{url}/{}", settings.key.expose())),
             status_method: method,
@@ -167,7 +169,8 @@ impl Orby {
             "accountClusterId": cluster, "chainId": name_of(chain), "entrypointAccountAddress": account.to_string(),
         });
         let result = self.call(self.url.expose(), "orby_getVirtualNodeRpcUrl", params).await?;
-        let url = result["virtualNodeRpcUrl"].as_str().filter(|url| is_safe(url)).ok_or(Failed::Nonsense(200))?;
+        let url =
+            result["virtualNodeRpcUrl"].as_str().filter(|url| safe_url(url).is_some()).ok_or(Failed::Nonsense(200))?;
         Ok(Node { url: url.to_owned(), cluster })
     }
 

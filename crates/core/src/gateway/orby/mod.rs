@@ -11,6 +11,7 @@ mod answer;
 mod client;
 mod transport;
 
+pub use super::{Answer, Lost};
 pub use answer::{Built, Looked, Progress, Sent};
 pub use client::{Failed, Node, Orby, Settings, Submission};
-pub use transport::{Answer, Call, Lost, Transport, over_http};
+pub use transport::{Call, Transport, over_http};

@@ -14,10 +14,11 @@ mod signer;
 mod transaction;
 mod transport;
 
+pub use super::{Answer, Lost};
 pub use address::{Address, BadAddress, Contract};
 pub use chain::{BadSetting, Chain, Settings};
 pub use node::{Account, Broadcast, Node, Progress, Unanswered};
 pub use reason::Reason;
 pub use signer::{BadKey, Signed, Signer};
 pub use transaction::{Network, Payload, Transaction};
-pub use transport::{Answer, Call, Lost, Transport, over_http};
+pub use transport::{Call, Transport, over_http};

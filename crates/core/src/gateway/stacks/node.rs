@@ -8,7 +8,8 @@ use super::address::Address;
 use super::reason::Reason;
 use super::signer::Signed;
 use super::transaction::{Payload, Transaction};
-use super::transport::{Answer, Call, Lost, Transport};
+use super::transport::{Call, Transport};
+use crate::gateway::{Answer, Lost};
 use crate::runtime::hex;
 
 /// A node.
