@@ -9,8 +9,6 @@
     reason = "a harness of tests panics where a test would fail"
 )]
 
-pub mod intent_schedule;
-pub mod ledger_schedule;
 pub mod memories;
 pub mod seam;
 pub mod sim;

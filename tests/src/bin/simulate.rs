@@ -175,8 +175,9 @@ fn hunt(wanted: &Wanted, threads: usize) -> bool {
     for (mutant, name) in &mutants {
         let kind = mutant.kind();
         // What is wrong without it too is not its doing.
-        let catches =
-            |seed| !run(kind, seed, Some(*mutant), false).wrong.is_empty() && run(kind, seed, None, false).wrong.is_empty();
+        let catches = |seed| {
+            !run(kind, seed, Some(*mutant), false).wrong.is_empty() && run(kind, seed, None, false).wrong.is_empty()
+        };
         if let Some(number) = first_wrong(schedules, threads, |number| !catches(wanted.seed + number)) {
             println!("{name}: seed {}", wanted.seed + number);
         } else {

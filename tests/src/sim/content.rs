@@ -69,9 +69,7 @@ impl Job {
             Deal::Remove => json!({ "creator": creator, "contentIds": self.ids }),
             Deal::Edit => {
                 let set = json!({ "title": format!("t{number}") });
-                let edit = |id| {
-                    json!({ "entity": "content", "action": "update", "query_params": { "content_id": id }, "store_params": set })
-                };
+                let edit = |id| json!({ "entity": "content", "action": "update", "query_params": { "content_id": id }, "store_params": set });
                 // All or nothing it could be a wide commit, which has schedules of its own.
                 json!({ "operations": self.ids.iter().map(edit).collect::<Vec<Value>>(), "options": { "atomic": false } })
             }
@@ -79,7 +77,8 @@ impl Job {
                 let row = |(place, (id, creator, known)): (usize, &(&str, usize, bool))| {
                     // The contract is one for all tenants.
                     let number = known.then_some(100 * self.tenant + place);
-                    let row = json!({ "content_id": id, "creator": CREATORS[*creator], "price": 1, "onChainId": number });
+                    let row =
+                        json!({ "content_id": id, "creator": CREATORS[*creator], "price": 1, "onChainId": number });
                     json!({ "entity": "content", "action": "create", "store_params": row })
                 };
                 let rows: Vec<Value> = ITEMS.iter().enumerate().map(row).collect();
@@ -195,7 +194,8 @@ impl Client {
         };
         let (seen, total) = ((rank, count("successCount") + count("failureCount")), count("totalItems"));
         let results = answer.body["results"].as_array().map_or(0, Vec::len);
-        let adds_up = if rank == ENDED { seen.1 == total && Some(results) == total.try_into().ok() } else { seen.1 <= total };
+        let adds_up =
+            if rank == ENDED { seen.1 == total && Some(results) == total.try_into().ok() } else { seen.1 <= total };
         if seen < known.seen || !adds_up {
             self.wrong(format!("I3: {} was {:?} and is {}", known.id, known.seen, answer.body));
         }

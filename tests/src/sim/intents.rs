@@ -146,7 +146,9 @@ impl Client {
                 self.built(number, answer.body);
             }
             // Nothing was built, so nothing is there.
-            Some(answer) if ["ATOMIC_EXECUTION_FAILED", "BATCH_EXECUTION_FAILED"].iter().any(|w| answer.body["error"] == *w) => {}
+            Some(answer)
+                if ["ATOMIC_EXECUTION_FAILED", "BATCH_EXECUTION_FAILED"].iter().any(|w| answer.body["error"] == *w) => {
+            }
             Some(answer) if answer.status != 429 && answer.status < 500 => {
                 self.wrong(format!("wish {number} was refused: {} {}", answer.status, answer.body));
             }

@@ -301,9 +301,8 @@ impl Mutant {
     pub(super) fn defers(self, request: &Request) -> bool {
         let item = &request.body["Item"];
         let actions = request.actions();
-        let fences = |(kind, action): &(&str, &Value)| {
-            *kind == "ConditionCheck" && text(&action["Key"], "sk", "S") == "A#STATE"
-        };
+        let fences =
+            |(kind, action): &(&str, &Value)| *kind == "ConditionCheck" && text(&action["Key"], "sk", "S") == "A#STATE";
         match self {
             Self::LateCommitPoint => text(item, "sk", "S") == "A#STATE" && text(item, "status", "S") == "committed",
             // A claim takes nonces first, and is fenced.
@@ -351,7 +350,9 @@ fn forget_signature(item: &mut Value) {
         return;
     }
     let fields = item.as_object_mut().into_iter();
-    fields.for_each(|fields| ["txid", "bytes", "signer", "nonce", "signed_at"].iter().for_each(|name| drop(fields.shift_remove(*name))));
+    fields.for_each(|fields| {
+        ["txid", "bytes", "signer", "nonce", "signed_at"].iter().for_each(|name| drop(fields.shift_remove(*name)))
+    });
 }
 
 fn drop_lock(item: &mut Value) {

@@ -9,7 +9,7 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use batch_core::gateway::{orby, stacks};
+use batch_core::gateway::{Answer, Lost, orby, stacks};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
@@ -76,33 +76,13 @@ impl Lot {
     /// The way of a process to the node of the chain.
     pub fn stacks(&self, node: usize) -> stacks::Transport {
         let lot = self.clone();
-        Box::new(move |call| {
-            let waiting = lot.park(node, Request::of_stacks(&call));
-            Box::pin(async move {
-                match answer(waiting).await {
-                    Some(Reply::Answer(status, body)) => Ok(stacks::Answer { status, body: body.into_bytes() }),
-                    Some(Reply::Lost) => Err(stacks::Lost::Broken),
-                    Some(Reply::Unreachable) => Err(stacks::Lost::NotSent),
-                    None => Err(stacks::Lost::TimedOut),
-                }
-            })
-        })
+        Box::new(move |call| Box::pin(answer(lot.park(node, Request::of_stacks(&call)))))
     }
 
     /// The way of a process to Orby.
     pub fn orby(&self, node: usize) -> orby::Transport {
         let lot = self.clone();
-        Box::new(move |call| {
-            let waiting = lot.park(node, Request::of_orby(&call));
-            Box::pin(async move {
-                match answer(waiting).await {
-                    Some(Reply::Answer(status, body)) => Ok(orby::Answer { status, body: body.into_bytes() }),
-                    Some(Reply::Lost) => Err(orby::Lost::Broken),
-                    Some(Reply::Unreachable) => Err(orby::Lost::NotSent),
-                    None => Err(orby::Lost::TimedOut),
-                }
-            })
-        })
+        Box::new(move |call| Box::pin(answer(lot.park(node, Request::of_orby(&call)))))
     }
 
     /// Parks a call of a process.
@@ -115,15 +95,20 @@ impl Lot {
     }
 }
 
-/// The answer to a parked call, if one comes in time.
-async fn answer(waiting: oneshot::Receiver<Reply>) -> Option<Reply> {
+/// The answer of the node or of Orby to a parked call.
+async fn answer(waiting: oneshot::Receiver<Reply>) -> Result<Answer, Lost> {
     let hanging = async {
         match waiting.await {
             Ok(reply) => reply,
             Err(_) => std::future::pending().await,
         }
     };
-    tokio::time::timeout(PATIENCE, hanging).await.ok()
+    match tokio::time::timeout(PATIENCE, hanging).await {
+        Ok(Reply::Answer(status, body)) => Ok(Answer { status, body: body.into_bytes() }),
+        Ok(Reply::Lost) => Err(Lost::Broken),
+        Ok(Reply::Unreachable) => Err(Lost::NotSent),
+        Err(_) => Err(Lost::TimedOut),
+    }
 }
 
 /// The way of one process to AWS.

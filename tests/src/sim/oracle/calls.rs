@@ -79,9 +79,8 @@ fn intents(tables: &Tables, batch: &Stored<'_>, wrong: &mut Vec<String>) {
     }
     let mut found: BTreeMap<String, (usize, Value)> = BTreeMap::new();
     for (place, rows) in batch.ledger(tables).iter().filter(|(place, _)| !place.starts_with('P')) {
-        let first = rows.first().map(|(step, row)| {
-            (*step, serde_json::from_str(text(row, "intent", "S")).unwrap_or_default())
-        });
+        let first =
+            rows.first().map(|(step, row)| (*step, serde_json::from_str(text(row, "intent", "S")).unwrap_or_default()));
         found.extend(first.map(|first| ((*place).to_owned(), first)));
     }
     if found != expected {
@@ -102,7 +101,11 @@ fn row<'a>(
         match &mut signed {
             None if is_signed(row) => {
                 if !place.starts_with('P') && batch.status_before(*step) != "running" {
-                    wrong.push(format!("I16: {place} of {} is signed while it is {}", batch.pk, batch.status_before(*step)));
+                    wrong.push(format!(
+                        "I16: {place} of {} is signed while it is {}",
+                        batch.pk,
+                        batch.status_before(*step)
+                    ));
                 }
                 let nonce = int(row, "nonce").unwrap_or(-1);
                 let signer = text(row, "signer", "S");
@@ -117,7 +120,9 @@ fn row<'a>(
             }
             Some(_) => {}
         }
-        if let Some(signed) = signed.as_mut().filter(|signed| row.get("refused").is_some() && signed.until == usize::MAX) {
+        if let Some(signed) =
+            signed.as_mut().filter(|signed| row.get("refused").is_some() && signed.until == usize::MAX)
+        {
             signed.until = *step;
         }
     }
@@ -133,11 +138,8 @@ fn taken(signed: &[Signed<'_>], outside: &Outside, wrong: &mut Vec<String>) {
     }
     let taken: BTreeSet<&str> = outside.taken.iter().map(|(txid, _)| txid.as_str()).collect();
     let calls = outside.node.pool(|pool| pool.taken().to_vec());
-    let calls: BTreeSet<&str> = calls
-        .iter()
-        .filter(|call| matches!(call.does, Does::Call { .. }))
-        .map(|call| call.txid.as_str())
-        .collect();
+    let calls: BTreeSet<&str> =
+        calls.iter().filter(|call| matches!(call.does, Does::Call { .. })).map(|call| call.txid.as_str()).collect();
     for one in signed.iter().filter(|one| taken.contains(one.txid)) {
         if one.until < usize::MAX {
             wrong.push(format!("I14: the node took {}, whose nonce was given back", one.txid));

@@ -27,7 +27,12 @@ impl Item {
     fn of(row: Option<&Value>) -> Option<Self> {
         let fields = plain(&row.filter(|row| row.get("_del").is_none())?["f"]);
         let of = |name: &str| fields[name].clone();
-        Some(Self { creator: of("creator"), title: of("title"), price: of("price"), removed: !of("removedAt").is_null() })
+        Some(Self {
+            creator: of("creator"),
+            title: of("title"),
+            price: of("price"),
+            removed: !of("removedAt").is_null(),
+        })
     }
 }
 
@@ -40,7 +45,9 @@ struct Run<'a> {
 }
 
 pub(super) fn check(tables: &Tables, history: &History, batches: &[Stored<'_>], wrong: &mut Vec<String>) {
-    let commits = batches.iter().flat_map(|batch| (0..batch.states.len()).map(move |place| (batch.states[place].0, (batch, place))));
+    let commits = batches
+        .iter()
+        .flat_map(|batch| (0..batch.states.len()).map(move |place| (batch.states[place].0, (batch, place))));
     let mut run = Run { history, items: BTreeMap::new(), wrong };
     for (step, (batch, place)) in commits.collect::<BTreeMap<usize, (&Stored<'_>, usize)>>() {
         let from = place.checked_sub(1).map_or(0, |before| cursor(batch.states[before].1));
@@ -140,7 +147,9 @@ impl Run<'_> {
                 let of = |name: &str| field(&operation.store, name);
                 Item { creator: of("creator"), title: Value::Null, price: of("price"), removed: false }
             }
-            (Outcome::Completed { .. }, Some(item)) if !creates => Item { title: field(&operation.store, "title"), ..item },
+            (Outcome::Completed { .. }, Some(item)) if !creates => {
+                Item { title: field(&operation.store, "title"), ..item }
+            }
             (Outcome::Failed { failure }, None) if failure.code == Code::NotFound => return None,
             (Outcome::Failed { failure }, _) if matches!(failure.code, Code::Conflict | Code::Poison) => return None,
             (outcome, known) => {

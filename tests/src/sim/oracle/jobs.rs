@@ -31,7 +31,10 @@ pub(super) fn check(
         retried(tables, batches, (batch, content), wrong);
         for said in told.said.iter().filter(|said| said.id == batch.id()) {
             if !is_right(tables, batches, (batch, content, &settled), said) {
-                wrong.push(format!("I1: {} was told as {said:?} and went as {:?} with {settled:?}", batch.pk, batch.states));
+                wrong.push(format!(
+                    "I1: {} was told as {said:?} and went as {:?} with {settled:?}",
+                    batch.pk, batch.states
+                ));
             }
         }
     }
@@ -94,13 +97,22 @@ fn agrees(
         };
         if !right {
             let was = taken.contains(txid);
-            wrong.push(format!("I14: item {index} of {} is {:?}; taken: {was}: {rows:?}", batch.pk, settled.get(&index)));
+            wrong.push(format!(
+                "I14: item {index} of {} is {:?}; taken: {was}: {rows:?}",
+                batch.pk,
+                settled.get(&index)
+            ));
         }
     }
 }
 
 /// A retry is of the items that failed, or of those whose calls were refused.
-fn retried(tables: &Tables, batches: &[Stored<'_>], (batch, content): (&Stored<'_>, &Content), wrong: &mut Vec<String>) {
+fn retried(
+    tables: &Tables,
+    batches: &[Stored<'_>],
+    (batch, content): (&Stored<'_>, &Content),
+    wrong: &mut Vec<String>,
+) {
     let same = |other: &&Stored<'_>| Some(other.id()) == batch.parent && other.tenant() == batch.tenant();
     let Some(parent) = batches.iter().find(same) else { return };
     let Some(before) = &parent.work.content else { return };

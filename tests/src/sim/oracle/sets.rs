@@ -147,7 +147,8 @@ fn in_order(
 
 /// How a set ended is how Orby has it. Of one that was not seen in its time nobody says more.
 fn agrees(batch: &Stored<'_>, (row, retried): (&Row<'_>, bool), outside: &Outside, wrong: &mut Vec<String>) {
-    let fates: Vec<Option<Fate>> = outside.orby.books(|books| row.list("ids").iter().map(|id| books.fate(id)).collect());
+    let fates: Vec<Option<Fate>> =
+        outside.orby.books(|books| row.list("ids").iter().map(|id| books.fate(id)).collect());
     let right = match row.last() {
         Some(Phase::Done) => fates.iter().all(|fate| *fate == Some(Fate::Successful)),
         Some(Phase::Failed(defeat, _)) if defeat.reason == Reason::Timeout => true,

@@ -12,12 +12,7 @@ use crate::sim::intents::Wish;
 use crate::sim::tables::Tables;
 use crate::sim::wire::text;
 
-pub(super) fn check(
-    tables: &Tables,
-    batches: &[Stored<'_>],
-    (told, sent): (&Told, &[Wish]),
-    wrong: &mut Vec<String>,
-) {
+pub(super) fn check(tables: &Tables, batches: &[Stored<'_>], (told, sent): (&Told, &[Wish]), wrong: &mut Vec<String>) {
     given_up(batches, told, wrong);
     for batch in batches {
         let Some(intents) = &batch.work.intents else { continue };
@@ -29,7 +24,10 @@ pub(super) fn check(
         of.retried(batches, wrong);
         for said in told.said.iter().filter(|said| said.id == batch.id()) {
             if !of.is_right(batches, said) {
-                wrong.push(format!("I1: {} was told as {said:?} and went as {:?} with {:?}", batch.pk, batch.states, of.rows));
+                wrong.push(format!(
+                    "I1: {} was told as {said:?} and went as {:?} with {:?}",
+                    batch.pk, batch.states, of.rows
+                ));
             }
         }
     }
@@ -83,7 +81,9 @@ impl Of<'_> {
         };
         match &said.what {
             What::Accepted => self.then(self.batch.step, said.at),
-            What::End(body) => ended && body["status"] == text(state, "status", "S") && body["summary"] == summary(state),
+            What::End(body) => {
+                ended && body["status"] == text(state, "status", "S") && body["summary"] == summary(state)
+            }
             What::Ended => ended,
             What::Status(body) => {
                 let count = |name: &str| body["summary"][name].as_u64().unwrap_or(u64::MAX / 4);
@@ -98,7 +98,8 @@ impl Of<'_> {
             }
             What::Analysis(body) => {
                 let of = |name: &str| list(body, name).iter().filter_map(number).collect::<Vec<usize>>();
-                let all = |wanted: &str| (0..self.intents.sets.len()).filter(|i| self.last(*i) == wanted).collect::<Vec<_>>();
+                let all =
+                    |wanted: &str| (0..self.intents.sets.len()).filter(|i| self.last(*i) == wanted).collect::<Vec<_>>();
                 let (failed, skipped) = (all("failed"), all("skipped"));
                 let again = !(failed.is_empty() && skipped.is_empty()) && self.batch.attempt < MAX_RETRY_ATTEMPTS;
                 of("failedOperations") == failed
@@ -116,9 +117,8 @@ impl Of<'_> {
 
     /// A retry is of what failed and was skipped, as it was asked for, once all of it had come to its end.
     fn retried(&self, batches: &[Stored<'_>], wrong: &mut Vec<String>) {
-        let of_parent = |other: &&Stored<'_>| {
-            Some(other.id()) == self.batch.parent && other.tenant() == self.batch.tenant()
-        };
+        let of_parent =
+            |other: &&Stored<'_>| Some(other.id()) == self.batch.parent && other.tenant() == self.batch.tenant();
         let Some(parent) = batches.iter().find(of_parent) else { return };
         let Some(intents) = &parent.work.intents else { return };
         let before = Of { tables: self.tables, batch: parent, intents, rows: rows(self.tables, parent) };
@@ -127,7 +127,10 @@ impl Of<'_> {
         let own: Vec<&Value> = self.intents.sets.iter().map(|set| &set.asked).collect();
         let open = before.rows.iter().any(|row| !row.before(self.batch.step).is_some_and(|phase| phase.is_final()));
         if own != lost || open {
-            wrong.push(format!("I12: {} retries {own:?} of {}, where {lost:?} is lost; open: {open}", self.batch.pk, parent.pk));
+            wrong.push(format!(
+                "I12: {} retries {own:?} of {}, where {lost:?} is lost; open: {open}",
+                self.batch.pk, parent.pk
+            ));
         }
     }
 }
