@@ -83,7 +83,7 @@ fn asked(case: &Value) -> Value {
 fn calls_are_encoded_as_another_library_does() {
     let (made, tokens) = (made_elsewhere(), Tokens::shipped().unwrap());
     for case in made["calls"].as_array().unwrap() {
-        let read = read(&json!({ "operations": [asked(case)] }), &tokens, 1);
+        let read = read(&json!({ "operations": [asked(case)] }), tokens, 1);
         assert_eq!(read.problems, []);
         let call = calldata::of(&read.intents[0], account(&made), 0).unwrap();
         assert_eq!(call.data, text(case, "data").to_lowercase());

@@ -35,13 +35,14 @@ const CAUGHT: &[(&str, u64)] = &[
     ("late-commit-point", 1),
     ("counter-nonce", 228),
     ("long-lease", 503),
-    ("no-call-claim", 13),
+    ("no-call-claim", 47),
+    ("no-call-fence", 85),
     ("call-sent-first", 0),
     ("signed-anew", 0),
-    ("no-set-claim", 52),
+    ("no-set-claim", 24),
     ("set-sent-first", 0),
     ("no-set-guard", 1),
-    ("executed-again", 16),
+    ("executed-again", 34),
 ];
 
 /// Runs schedules of a kind, in which every fault of it must happen.

@@ -137,7 +137,7 @@ pub(super) fn script(rng: &mut Rng, numbers: std::ops::Range<usize>, own: bool) 
         }
         if rng.sometimes(500) {
             script.push(Deed::Await(number));
-            for _ in 0..1 + rng.below(3) {
+            for _ in 0..=rng.below(3) {
                 let keyed = rng.sometimes(700);
                 script.push(if rng.sometimes(500) { Deed::Recall(number, keyed) } else { Deed::Retry(number, keyed) });
                 script.push(Deed::Await(number));

@@ -132,14 +132,6 @@ const OF_OUTER: &[Fault] = &[
     Fault::ServerError,
     Fault::ServerErrorDone,
     Fault::Unreachable,
-    Fault::NodeRefuses,
-    Fault::NodeFull,
-    Fault::NodeLoses,
-    Fault::OrbyUnbuilt,
-    Fault::OrbyRefuses,
-    Fault::OrbyUnclear,
-    Fault::OrbyForgets,
-    Fault::OrbyFails,
 ];
 
 impl Faults {
@@ -177,7 +169,12 @@ impl Faults {
     pub fn of_call(&mut self, request: &Request, rng: &mut Rng) -> Option<Fault> {
         // What is only read is read again; there are more of these calls than of all others.
         let reads = matches!(request.operation.as_str(), "Query" | "GetItem") || request.outer() == Some(Outer::Look);
-        if !rng.sometimes(if reads { self.rate / 2 } else { self.rate }) {
+        let rate = match request.outer() {
+            _ if reads => self.rate / 2,
+            Some(_) => self.rate * 2,
+            None => self.rate,
+        };
+        if !rng.sometimes(rate) {
             return None;
         }
         if let Some(outer) = request.outer() {
@@ -197,13 +194,19 @@ impl Faults {
 
     /// What a call of the node or of Orby suffers.
     fn of_outer(&mut self, outer: Outer, rng: &mut Rng) -> Option<Fault> {
-        let possible = |fault: &&Fault| match fault {
-            Fault::NodeRefuses | Fault::NodeFull | Fault::NodeLoses => outer == Outer::Transaction,
-            Fault::OrbyRefuses | Fault::OrbyUnclear | Fault::OrbyForgets | Fault::OrbyFails => outer == Outer::Sending,
-            Fault::OrbyUnbuilt => outer == Outer::Building,
-            _ => true,
+        // Half of what happens to a sending or a building is its own.
+        let own: &[Fault] = match outer {
+            Outer::Transaction => &[Fault::NodeRefuses, Fault::NodeFull, Fault::NodeLoses],
+            Outer::Sending => &[Fault::OrbyRefuses, Fault::OrbyUnclear, Fault::OrbyForgets, Fault::OrbyFails],
+            Outer::Building => &[Fault::OrbyUnbuilt],
+            Outer::Look => &[],
         };
-        self.one_of(OF_OUTER.iter().filter(possible), rng)
+        if rng.sometimes(500)
+            && let Some(fault) = self.one_of(own.iter(), rng)
+        {
+            return Some(fault);
+        }
+        self.one_of(OF_OUTER.iter(), rng)
     }
 
     fn one_of<'a>(&mut self, possible: impl Iterator<Item = &'a Fault>, rng: &mut Rng) -> Option<Fault> {

@@ -43,7 +43,7 @@ pub(super) fn beginning(tenant: usize) -> Wish {
 /// Some batches, after those that make the profiles.
 pub(super) fn random(rng: &mut Rng) -> Vec<Wish> {
     let mut wishes: Vec<Wish> = (0..TENANTS.len()).map(beginning).collect();
-    for _ in 0..1 + rng.below(4) {
+    for _ in 0..=rng.below(4) {
         let number = wishes.len();
         let most = *rng.of(&[1, 2, 4]);
         wishes.push(Wish {

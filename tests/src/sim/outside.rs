@@ -83,7 +83,10 @@ impl Outside {
             }
             let treatment = match (self.refused.get(&sent.txid), fault) {
                 (Some(reason), _) => Some(stacks::Treatment::Refuse(reason)),
-                (None, Some(Fault::NodeFull)) => Some(stacks::Treatment::Refuse(*rng.of(&DELAYS))),
+                (None, Some(Fault::NodeFull)) => {
+                    let delay = *rng.of(&DELAYS);
+                    Some(stacks::Treatment::Refuse(delay))
+                }
                 (None, Some(Fault::NodeLoses)) => Some(stacks::Treatment::Lose),
                 _ => None,
             };

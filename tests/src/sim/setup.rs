@@ -102,7 +102,7 @@ impl Setup {
         let (delivery_ms, pace) = (delivery_ms(rng), *rng.of(&[1, 4, 30, 250]));
         let work_ms = *rng.of(&[MINUTE_MS, 5 * MINUTE_MS, 30 * MINUTE_MS, 2 * 24 * 60 * MINUTE_MS]);
         let (buries, resumes) = (rng.sometimes(600), rng.sometimes(850));
-        let blocks = *rng.of(&[3, 30, 200]);
+        let blocks = *rng.of(&[10, 60, 300]);
         Self {
             limits,
             skews,

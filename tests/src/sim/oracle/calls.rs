@@ -37,7 +37,7 @@ struct Signed<'a> {
     /// What its row stands for: the place of an item, or a nonce.
     place: &'a str,
     txid: &'a str,
-    signer: &'a str,
+    account: &'a str,
     nonce: i64,
     from: usize,
     /// When its nonce was given back.
@@ -54,7 +54,7 @@ pub(super) fn check(tables: &Tables, batches: &[Stored<'_>], outside: &Outside, 
     }
     for (place, one) in signed.iter().enumerate() {
         let clash = |other: &&Signed<'_>| {
-            (other.signer, other.nonce) == (one.signer, one.nonce) && other.from < one.until && one.from < other.until
+            (other.account, other.nonce) == (one.account, one.nonce) && other.from < one.until && one.from < other.until
         };
         if let Some(other) = signed.iter().skip(place + 1).find(clash) {
             wrong.push(format!("I14: {} and {} have one nonce, {}", one.txid, other.txid, one.nonce));
@@ -108,8 +108,8 @@ fn row<'a>(
                     ));
                 }
                 let nonce = int(row, "nonce").unwrap_or(-1);
-                let signer = text(row, "signer", "S");
-                signed = Some(Signed { batch, place, txid, signer, nonce, from: *step, until: usize::MAX });
+                let account = text(row, "signer", "S");
+                signed = Some(Signed { batch, place, txid, account, nonce, from: *step, until: usize::MAX });
             }
             None => {}
             Some(before) if before.txid != txid => {

@@ -94,11 +94,11 @@ fn moves(batch: &Stored<'_>, row: &Row<'_>, wrong: &mut Vec<String>) {
     for (step, state) in &row.states {
         let now = phase(state);
         if let Some((old, was)) = &before {
-            let right = match (was, &now) {
-                (Phase::Ready, Phase::Sending | Phase::Skipped | Phase::Failed(_, false)) => true,
-                (Phase::Sending, Phase::Sending | Phase::Taken | Phase::Done | Phase::Failed(..)) => true,
-                (Phase::Taken, Phase::Taken | Phase::Done | Phase::Failed(_, true)) => true,
-                _ => false,
+            let right = match was {
+                Phase::Ready => matches!(now, Phase::Sending | Phase::Skipped | Phase::Failed(_, false)),
+                Phase::Sending => matches!(now, Phase::Sending | Phase::Taken | Phase::Done | Phase::Failed(..)),
+                Phase::Taken => matches!(now, Phase::Taken | Phase::Done | Phase::Failed(_, true)),
+                Phase::Done | Phase::Failed(..) | Phase::Skipped => false,
             };
             let grows = int(state, "rev") == int(old, "rev").map(|rev| rev + 1);
             if !right || !grows || old["signatures"] != state["signatures"] {
