@@ -1,6 +1,6 @@
 //! Planning and resolving 100 operations: independent, in a chain, in diamonds, densely linked.
 //!
-//! `read` is what a request costs before it is accepted: shape, sense, order. `evaluate` is what the executor computes
+//! `planned_and_resolved` is the graph, the order, and every reference replaced by its value. `read` is what a request costs before it is accepted: shape, sense, order. `evaluate` is what the executor computes
 //! between its reads and its commit: references resolved, rows made and checked, results kept.
 
 #![expect(clippy::expect_used, reason = "what a test or a benchmark cannot do without may stop it")]
@@ -12,8 +12,10 @@ use batch_core::batch::Options;
 use batch_core::dialect::records;
 use batch_core::engine::{Job, Progress, Snapshot, Step, evaluate};
 use batch_core::json;
+use batch_core::limits::{MAX_SUBSTITUTED_PER_BATCH, MAX_SUBSTITUTED_PER_OPERATION};
 use batch_core::model::Model;
 use batch_core::operation::Draft;
+use batch_core::plan::reference::{Budget, Lookup, Outcome, resolve};
 use batch_core::plan::{Plan, check};
 use batch_core::runtime::Timestamp;
 use serde_json::{Value, json};
@@ -57,6 +59,61 @@ fn plan(body: &Value, model: &Model) -> Plan {
     assert!(read.problems.is_empty() && check(&read.drafts, model).is_empty());
     let operations = read.drafts.into_iter().filter_map(Draft::accept).collect();
     Plan::new(operations).expect("no cycle")
+}
+
+/// The results of all operations.
+struct Results<'a> {
+    plan: &'a Plan,
+    data: Vec<Value>,
+}
+
+impl Lookup for Results<'_> {
+    fn outcome(&self, operation: &str) -> Outcome<'_> {
+        self.plan.index_of(operation).and_then(|index| self.data.get(index)).map_or(Outcome::Unknown, Outcome::Data)
+    }
+
+    fn operations(&self) -> Vec<&str> {
+        self.plan.operations().iter().map(|operation| operation.id.as_str()).collect()
+    }
+}
+
+#[divan::bench(args = SHAPES)]
+fn planned_and_resolved(bencher: divan::Bencher<'_, '_>, shape: &str) {
+    let model = Model::shipped().expect("the shipped model");
+    let operations = plan(&request(shape), &model).operations().to_vec();
+    let data: Vec<Value> = (0..COUNT).map(|n| json!([{ "profile_id": format!("p{n}"), "address": "0x0" }])).collect();
+    bencher.with_inputs(|| (operations.clone(), data.clone())).bench_values(|(operations, data)| {
+        let plan = Plan::new(operations).expect("no cycle");
+        let results = Results { plan: &plan, data };
+        let mut budget = Budget::new(MAX_SUBSTITUTED_PER_OPERATION, MAX_SUBSTITUTED_PER_BATCH);
+        let mut resolved = Vec::with_capacity(COUNT);
+        for operation in plan.order().iter().filter_map(|index| plan.operations().get(*index)) {
+            budget.start_operation();
+            for value in operation.store.values() {
+                resolved.push(resolve(value, &results, &mut budget).expect("a value"));
+            }
+        }
+        resolved
+    });
+}
+
+/// A megabyte of text in 100 operations, and one of many small values.
+#[divan::bench(args = ["long texts", "many values"])]
+fn a_megabyte_read(bencher: divan::Bencher<'_, '_>, kind: &str) {
+    let model = Model::shipped().expect("the shipped model");
+    let store = |n: usize| match kind {
+        "long texts" => json!({ "content": "word ".repeat(2_080), "title": format!("t{n}") }),
+        _ => {
+            let metadata: serde_json::Map<String, Value> =
+                (0..720).map(|m| (format!("name{m}"), json!(m + n))).collect();
+            json!({ "content": "c", "metadata": metadata })
+        }
+    };
+    let operation =
+        |n: usize| json!({ "id": format!("o{n}"), "entity": "memory", "action": "create", "store_params": store(n) });
+    let text = json!({ "operations": (0..COUNT).map(operation).collect::<Vec<_>>() }).to_string();
+    assert!((1_000_000..1_100_000).contains(&text.len()), "{} bytes", text.len());
+    bencher.bench(|| plan(&json::parse(text.as_bytes()).expect("JSON"), &model));
 }
 
 #[divan::bench(args = SHAPES)]

@@ -12,7 +12,7 @@ pub const MADE: usize = 40;
 const WORDS: usize = 200;
 
 /// 200 words, about half of them different ones, as in English.
-fn text(seed: usize) -> String {
+pub fn text(seed: usize) -> String {
     const COMMON: [&str; 16] =
         ["the", "of", "and", "to", "a", "in", "is", "it", "that", "for", "was", "on", "with", "as", "be", "at"];
     const SYLLABLES: [&str; 12] = ["ra", "ten", "lo", "mi", "ster", "co", "pa", "du", "val", "ke", "bor", "gel"];

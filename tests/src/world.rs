@@ -141,6 +141,7 @@ pub fn config() -> Config {
         stacks: None,
         orby: Some(orby_settings()),
         content_concurrency: CONTENT_CONCURRENCY,
+        metrics_namespace: batch_core::metrics::NAMESPACE.into(),
         log_level: tracing::Level::INFO,
     }
 }
@@ -248,6 +249,7 @@ impl World {
         let seam = Seam::new(self.seam.database().clone());
         let parts = Parts {
             http: Some(seam.client()),
+            orby: Some(self.orby.transport()),
             clock: self.app.clock().clone(),
             entropy: chance(u64::MAX / 2),
             limits: *self.app.limits(),
@@ -258,6 +260,11 @@ impl World {
         let app = App::assemble(config(), model, parts).expect("the app starts");
         let (node, orby) = (self.node.clone(), self.orby.clone());
         Self { app, seam, node, orby, key: self.key.clone(), lines: self.lines.clone() }
+    }
+
+    /// The API key's text of the world's own caller.
+    pub fn own_key(&self) -> &str {
+        &self.key
     }
 
     /// An API key's text for another caller.

@@ -8,10 +8,12 @@ mod scene;
 
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use batch_core::logging;
 use batch_local::stacks::{Rule, Treatment};
 use batch_tests::{CREATOR, stacks_settings};
+use serde_json::Value;
 
 use scene::Scene;
 
@@ -29,12 +31,62 @@ impl Write for Lines {
     }
 }
 
+impl Lines {
+    /// What is logged by this thread from now on.
+    fn listen(level: tracing::Level) -> (Self, tracing::subscriber::DefaultGuard) {
+        let lines = Self::default();
+        let writer = lines.clone();
+        let subscriber = logging::subscriber(level, move || writer.clone());
+        (lines, tracing::subscriber::set_default(subscriber))
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+
+    /// How many lines have this message.
+    fn count(&self, message: &str) -> usize {
+        let text = self.text();
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.filter(|line| line["message"] == message).count()
+    }
+}
+
+const SLOW: &str = "content job was slow";
+const FAILING: &str = "content job failed for most items";
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_job_and_a_failing_one_are_warned_of() {
+    let (lines, _guard) = Lines::listen(tracing::Level::WARN);
+    let scene = Scene::new(30).await;
+    let names: Vec<String> = (0..30).map(|n| format!("c{n}")).collect();
+    let ids: Vec<&str> = names.iter().map(String::as_str).collect();
+    let warned = || (lines.count(SLOW), lines.count(FAILING));
+
+    scene.run(&scene.price(&["c0", "missing"], 9).await.batch_id()).await;
+    assert_eq!(warned(), (0, 0), "soon, and no more than half has failed");
+    scene.run(&scene.price(&["c0", "missing", "gone"], 9).await.batch_id()).await;
+    assert_eq!(warned(), (0, 1));
+
+    // Its message comes two minutes late.
+    let id = scene.price(&["c1"], 9).await.batch_id();
+    tokio::time::advance(Duration::from_secs(121)).await;
+    scene.run(&id).await;
+    assert_eq!(warned(), (1, 1));
+
+    // No block is made, so that the last ten calls are never sent.
+    scene.world.node.mine();
+    let id = scene.price(&ids, 9).await.batch_id();
+    for _ in 0..30 {
+        scene.deliver().await;
+    }
+    assert_eq!(scene.batch(&id).await["status"], "completed");
+    assert_eq!(warned(), (2, 1));
+}
+
 #[tokio::test(start_paused = true)]
 async fn no_key_no_address_and_no_transaction_is_in_a_log_line() {
-    let lines = Lines::default();
-    let writer = lines.clone();
-    let subscriber = logging::subscriber(tracing::Level::TRACE, move || writer.clone());
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let (lines, _guard) = Lines::listen(tracing::Level::TRACE);
     let scene = Scene::new(6).await;
     for (content, treatment) in [
         (1000, Treatment::Refuse("NotEnoughFunds")),
@@ -51,7 +103,7 @@ async fn no_key_no_address_and_no_transaction_is_in_a_log_line() {
         scene.world.node.mine();
         scene.deliver().await;
     }
-    let text = String::from_utf8_lossy(&lines.0.lock().unwrap()).into_owned();
+    let text = lines.text();
     assert!(text.contains("batch executed") && text.contains("calls are signed"), "{text}");
     let settings = stacks_settings();
     let keys = settings.signers.expose().split('"').filter(|part| part.len() == 64);

@@ -53,6 +53,25 @@ async fn every_example_of_the_page_on_memories_answers_as_marked() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_requests_of_the_page_on_memories_find_what_they_have_made() {
+    let world = World::new().await;
+    let text = page("docs/MEMORIES.md");
+    let mut made = Value::Null;
+    for (path, body) in curled(&text).into_iter().filter(|(path, _)| !path.ends_with("/batch")) {
+        let answer = world.post_with(path, &[], &body.expect("a body")).await;
+        if path.ends_with("/search") {
+            assert_eq!(answer.body["results"][0]["id"], made, "{:#}", answer.body);
+        } else {
+            assert_eq!(answer.status, 201, "{:#}", answer.body);
+            made = answer.body["id"].clone();
+        }
+    }
+    let (_, listing) = text.split_once("curl -s 'http://127.0.0.1:9000").expect("a listing");
+    let listed = world.get(listing.split('\'').next().expect("its end")).await;
+    assert_eq!((&listed.body["data"][0]["id"], &listed.body["pagination"]["total"]), (&made, &json!(1)));
+}
+
 #[test]
 fn the_numbers_of_the_page_on_memories_are_those_of_the_code() {
     use batch_core::limits;
@@ -105,23 +124,28 @@ async fn the_analysis_and_the_retry_of_the_users_page_are_what_is_answered() {
 async fn the_requests_of_the_readme_succeed_and_answer_as_printed() {
     let world = World::new().await;
     let text = page("README.md");
-    let requests: Vec<(&str, Value)> = text
-        .split("curl -s http://127.0.0.1:9000")
-        .skip(1)
-        .map(|part| {
-            let (path, rest) = part.split_once(' ').expect("a path");
-            let body = rest.split_once("-d '").and_then(|(_, body)| body.split_once('\'')).expect("a body in quotes").0;
-            (path, serde_json::from_str(body).expect("JSON in a curl line"))
-        })
-        .collect();
-    assert_eq!(requests.len(), 7);
+    let calls = curled(&text);
+    assert_eq!(calls.len(), 7);
     let creator =
         world.key_with("me", &[], &json!({ "creators": ["ST1SJ3DTE5DN7X54YDH5D64R3BCB6A2AG2ZQ8YPD5", "me"] })).await;
     let mut answers = Vec::new();
-    for (path, body) in requests {
+    for (path, body) in calls {
+        let Some(body) = body else {
+            let listed = world.send("GET", path, &[("x-api-key", &creator)], b"").await.body;
+            assert_eq!(
+                (&listed["data"][0]["status"], &listed["data"][0]["successCount"]),
+                (&json!("completed"), &json!(2))
+            );
+            continue;
+        };
         if path.starts_with("/api/batches/") {
             let answer = world.post_as(&creator, path, &body).await;
             assert_eq!((answer.status, &answer.body["status"]), (201, &json!("pending")), "{:#}", answer.body);
+            world.drain().await;
+            continue;
+        }
+        if body["operations"][0]["entity"] == "content" {
+            assert_eq!(world.post_as(&creator, path, &body).await.body["status"], "completed");
             continue;
         }
         let answer = world.post_with(path, &[("x-batch-id", "migration-2024-01-15")], &body).await;
@@ -134,20 +158,116 @@ async fn the_requests_of_the_readme_succeed_and_answer_as_printed() {
         .skip(1)
         .map(|part| serde_json::from_str(part.split_once("```").expect("an end").0).expect("JSON"))
         .collect();
-    assert_eq!(printed.len(), 3);
-    let found = |body: &Value| body["data"]["operations"][2]["result"]["results"][0]["id"].clone();
-    assert_eq!(found(&answers[3]), answers[3]["data"]["operations"][0]["result"]["id"]);
-    assert_eq!(without_what_varies(&printed[2]), without_what_varies(&answers[3]));
-    for (mut printed, mut answer) in printed.into_iter().zip([answers.remove(0), answers.remove(1)]) {
-        for volatile in ["batchId", "executionTime"] {
-            assert!(printed[volatile].take() != Value::Null && answer[volatile].take() != Value::Null, "{volatile}");
+    let [records, memories] = <[Value; 2]>::try_from(printed).expect("the answers to a batch of each");
+    let (mut answers, mut records) = (answers.into_iter(), records);
+    let (mut batch, found) = (answers.next().expect("the first"), answers.next().expect("the second"));
+    let result = |place: usize| &found["data"]["operations"][place]["result"];
+    assert_eq!(result(2)["results"][0]["id"], result(0)["id"]);
+    assert_eq!(without_what_varies(&memories), without_what_varies(&found));
+    for varies in ["batchId", "executionTime"] {
+        assert!(records[varies].take() != Value::Null && batch[varies].take() != Value::Null, "{varies}");
+    }
+    assert_eq!(records, batch);
+}
+
+/// The requests of a page, as curl is told to send them: path, and the body where there is one.
+fn curled(text: &str) -> Vec<(&str, Option<Value>)> {
+    let calls = text.split("curl -s http://127.0.0.1:9000").skip(1).map(|part| {
+        let call = part.split("```").next().expect("an end");
+        let (path, rest) = call.split_once(' ').expect("a path");
+        let body = rest.split_once("-d '").map(|(_, body)| body.split_once('\'').expect("a body in quotes").0);
+        (path, body.map(|body| serde_json::from_str(body).expect("JSON in a curl line")))
+    });
+    calls.collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_requests_of_the_page_on_content_succeed_and_answer_as_printed() {
+    const PRINTED: &str = "batch_4f0c2d9a71b84e6d9c35e8a1027bd6f3";
+    let world = World::chained(batch_core::limits::Limits::default()).await;
+    let text = page("docs/CONTENT.md");
+    let token = text.lines().find(|line| line.starts_with("TOKEN=")).expect("a token");
+    let (_, creators) = token.split_once("creators=").expect("its claim");
+    let creators: Vec<&str> = creators.trim_end_matches(")\"").split(',').collect();
+    let key = world.key_with("me", &[], &json!({ "creators": creators })).await;
+    let mut blocks = text.split("```json").skip(1).map(|part| part.split_once("```").expect("an end").0);
+    let mut told = String::new();
+    let calls = curled(&text);
+    assert_eq!(calls.iter().map(|(_, body)| body.is_some()).collect::<Vec<_>>(), [true, true, false, true, true]);
+    for (path, body) in calls {
+        let Some(body) = body else {
+            let block = blocks.next().expect("the job").replace(PRINTED, &told);
+            let answer = world.send("GET", &path.replace(PRINTED, &told), &[("x-api-key", &key)], b"").await;
+            assert_eq!(
+                without_what_varies_of_jobs(&serde_json::from_str(&block).expect("JSON")),
+                without_what_varies_of_jobs(&answer.body)
+            );
+            continue;
+        };
+        let answer = world.post_as(&key, path, &body).await;
+        if path == "/batch" {
+            assert_eq!(answer.body["status"], "completed", "{:#}", answer.body);
+            continue;
         }
-        for body in [&mut printed, &mut answer] {
-            if let Some(row) = body.pointer_mut("/results/create_payment/data/0").and_then(Value::as_object_mut) {
-                assert!(row.remove("created_at").is_some());
-            }
+        assert_eq!(answer.status, 201, "{:#}", answer.body);
+        if told.is_empty() {
+            told = answer.batch_id();
+            let block = blocks.next().expect("the answer").replace(PRINTED, &told);
+            assert_eq!(answer.body, serde_json::from_str::<Value>(&block).expect("JSON"));
         }
-        assert_eq!(printed, answer);
+        let id = answer.batch_id();
+        world.drain().await;
+        let ended = world.send("GET", &format!("/api/batches/{id}"), &[("x-api-key", &key)], b"").await;
+        assert_eq!(ended.body["status"], "completed", "{:#}", ended.body);
+        assert!(id == told || ended.body["failureCount"] == 0, "{:#}", ended.body);
+    }
+}
+
+/// An answer about a job, without times and ids of transactions, and without what a block does to these.
+fn without_what_varies_of_jobs(body: &Value) -> Value {
+    match body {
+        Value::Array(items) => items.iter().map(without_what_varies_of_jobs).collect(),
+        Value::Object(fields) => {
+            let varies = |name: &str, value: &Value| {
+                let name = name.to_owned();
+                name.ends_with("At")
+                    || name.ends_with("Time")
+                    || name.ends_with("PerItem")
+                    || name == "totalDuration"
+                    || name == "state"
+                    || (name == "txId" && value.is_string())
+            };
+            let kept = fields.iter().map(|(name, field)| {
+                let kept = if varies(name, field) { json!("varies") } else { without_what_varies_of_jobs(field) };
+                (name.clone(), kept)
+            });
+            kept.collect()
+        }
+        other => other.clone(),
+    }
+}
+
+#[test]
+fn the_numbers_of_the_page_on_content_are_those_of_the_code() {
+    use batch_core::limits;
+    let text = page("docs/CONTENT.md");
+    let thousands = |number: usize| {
+        if number < 1_000 { number.to_string() } else { format!("{},{:03}", number / 1_000, number % 1_000) }
+    };
+    for told in [
+        format!("a list of 1 to {} texts of 1 to {} characters", limits::MAX_OPERATIONS, limits::MAX_CONTENT_ID),
+        format!("a text of 1 to {} characters that the caller acts for", limits::MAX_CREATOR),
+        format!("a text of at most {} characters", limits::MAX_REMOVAL_REASON),
+        format!("object of at most {} bytes", thousands(limits::MAX_TOKEN_GATING_BYTES)),
+        format!(
+            "`limit` is at most {}, `skip` at most {}",
+            limits::MAX_PAGE,
+            limits::MAX_PAGE_SCANNED - limits::MAX_PAGE
+        ),
+        format!("A job ends within {} s", limits::CONTENT_TIMEOUT_MS / 1_000),
+        format!("at most {} transactions of a signer", limits::MOST_IN_CHAIN),
+    ] {
+        assert!(text.contains(&told), "{told}");
     }
 }
 
@@ -187,6 +307,7 @@ fn the_shipped_pages_speak_of_the_product_alone() {
         "CONTRIBUTING.md",
         "docs/RECORDS.md",
         "docs/MEMORIES.md",
+        "docs/CONTENT.md",
         "docs/ARCHITECTURE.md",
         "docs/OPERATIONS.md",
         "openapi.yaml",

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::sync::{Arc, Mutex};
 
+use batch_core::trace::Trace;
 use batch_local::gateway::{Function, Handler};
 use batch_local::{Service, Settings};
 use flate2::Compression;
@@ -26,6 +27,7 @@ struct Seen {
     headers: BTreeMap<String, String>,
     remaining_ms: i64,
     request_id: String,
+    trace: String,
     calls: usize,
 }
 
@@ -57,6 +59,7 @@ fn answer(seen: &Mutex<Seen>, request: &Request) -> Response<Body> {
             .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
             .collect(),
         remaining_ms: deadline - batch_core::runtime::Clock::system().now().0,
+        trace: context.as_ref().and_then(|context| context.xray_trace_id.clone()).unwrap_or_default(),
         request_id: context.map(|context| context.request_id).unwrap_or_default(),
         calls: seen.calls + 1,
     };
@@ -144,6 +147,7 @@ async fn the_function_has_29_seconds_and_the_id_of_the_request() {
     let seen = seen.lock().unwrap().clone();
     assert!((20_000..=29_000).contains(&seen.remaining_ms), "{}", seen.remaining_ms);
     assert_eq!(response.headers()["x-amzn-requestid"], seen.request_id.as_str());
+    assert!(Trace::parse(&seen.trace).is_some() && seen.headers["x-amzn-trace-id"] == seen.trace, "{}", seen.trace);
     let cookies: Vec<_> = response.headers().get_all("set-cookie").iter().collect();
     assert_eq!(cookies, ["a=1", "b=2"], "every value of a header comes back");
     service.stop().await;

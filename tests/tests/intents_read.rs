@@ -159,6 +159,9 @@ fn an_approval_is_given_once_unless_it_may_be_used_up_in_between() {
     assert_eq!(layout(&unlimited, false).merged_into, [None, None, Some(0), None]);
     // Another amount is another approval, and replaces the first.
     assert_eq!(layout(&json!([approve("usdc", "5"), approve("usdc", "6")]), false).order, [0, 1]);
+    // So an approval after it is given again, whatever there was before.
+    let back = json!([approve("usdc", "unlimited"), approve("usdc", "5"), approve("usdc", "unlimited"), pool()]);
+    assert_eq!(layout(&back, false).order, [0, 1, 2, 3]);
 }
 
 #[test]

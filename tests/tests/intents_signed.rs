@@ -33,10 +33,32 @@ fn what_another_library_signed_as_it_was_built_is_accepted() {
 }
 
 #[test]
+fn one_signature_has_one_form_whatever_its_case_and_its_v() {
+    let made = made_elsewhere();
+    for case in made["good"].as_array().unwrap() {
+        let built = Unsigned::read(&case["operation"]).unwrap();
+        let signature = text(case, "signature");
+        let mut forms = vec![format!("0x{}", signature[2..].to_uppercase())];
+        if case["operation"]["format"] == "TYPED_DATA" {
+            let bare = if signature.ends_with("1b") { "00" } else { "01" };
+            forms.push(format!("{}{bare}", &signature[..signature.len() - 2]));
+        }
+        for form in forms {
+            let signed = built.check(&form, account(&made)).unwrap();
+            assert_eq!(signed.signature, signature, "{}", text(case, "name"));
+        }
+    }
+}
+
+#[test]
 fn everything_else_is_refused_and_the_reason_told() {
     let made = made_elsewhere();
     let cases = made["bad"].as_array().unwrap();
     assert!(cases.len() >= 30);
+    // Of each form of transaction and of typed data there are some.
+    for form in ["EIP-2930", "legacy", "typed", "EIP-4844", "EIP-7702"] {
+        assert!(cases.iter().any(|case| text(case, "name").contains(form)), "{form}");
+    }
     for case in cases {
         let built = Unsigned::read(&case["operation"]).unwrap();
         let refused = built.check(text(case, "signature"), account(&made)).unwrap_err();
@@ -83,7 +105,7 @@ fn asked(case: &Value) -> Value {
 fn calls_are_encoded_as_another_library_does() {
     let (made, tokens) = (made_elsewhere(), Tokens::shipped().unwrap());
     for case in made["calls"].as_array().unwrap() {
-        let read = read(&json!({ "operations": [asked(case)] }), tokens, 1);
+        let read = read(&json!({ "operations": [asked(case)] }), &tokens, 1);
         assert_eq!(read.problems, []);
         let call = calldata::of(&read.intents[0], account(&made), 0).unwrap();
         assert_eq!(call.data, text(case, "data").to_lowercase());
@@ -96,12 +118,14 @@ fn calls_are_encoded_as_another_library_does() {
 
 #[test]
 fn every_token_is_that_of_a_list_others_keep() {
-    let list: Value = serde_json::from_str(include_str!("../fixtures/intents/tokens.json")).unwrap();
+    let lists: Value = serde_json::from_str(include_str!("../fixtures/intents/tokens.json")).unwrap();
+    let lists = lists["lists"].as_array().unwrap();
+    let listed = || lists.iter().flat_map(|list| list["tokens"].as_array().unwrap());
     let tokens = Tokens::shipped().unwrap();
     assert_eq!(tokens.chains().iter().map(|chain| chain.id).collect::<Vec<_>>(), [1, 10, 137, 8453, 42161]);
     for token in tokens.chains().iter().flat_map(|chain| &chain.tokens) {
         let Some(address) = token.address else { continue };
-        let known = list["tokens"].as_array().unwrap().iter().find(|known| {
+        let known = listed().find(|known| {
             known["chainId"] == token.chain
                 && known["symbol"].as_str().is_some_and(|symbol| {
                     // Tether calls its token USDT0 where it moved it to another bridge.
@@ -111,5 +135,23 @@ fn every_token_is_that_of_a_list_others_keep() {
         });
         let known = known.unwrap_or_else(|| panic!("{} of chain {}", token.symbol, token.chain));
         assert_eq!(known["decimals"], token.decimals, "{} of chain {}", token.symbol, token.chain);
+    }
+}
+
+#[test]
+fn every_chain_has_the_tokens_that_exist_there() {
+    let tokens = Tokens::shipped().unwrap();
+    for chain in tokens.chains() {
+        let missing: Vec<&str> = ["eth", "weth", "usdc", "usdt", "dai", "matic", "pol"]
+            .into_iter()
+            .filter(|symbol| chain.token(symbol).is_none())
+            .collect();
+        // Neither list knows Polygon's coin on Optimism or Base; on Polygon there is ether as weth alone.
+        let nowhere: &[&str] = match chain.id {
+            10 | 8453 => &["matic", "pol"],
+            137 => &["eth"],
+            _ => &[],
+        };
+        assert_eq!(missing, nowhere, "chain {}", chain.id);
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use batch_core::batch::Dialect;
 use batch_core::limits::Limits;
 use batch_core::metrics::{METRICS, NAMESPACE};
 use batch_core::model::Model;
@@ -23,18 +24,18 @@ fn sums(world: &World) -> BTreeMap<String, i64> {
     sums
 }
 
-/// A line is in the embedded metric format, and holds nothing else.
+/// A line is in the embedded metric format, for all contracts together and for its own, and holds nothing else.
 fn check(line: &Value) {
     let directive = &line["_aws"]["CloudWatchMetrics"][0];
     assert!(line["_aws"]["Timestamp"].is_i64() && directive["Namespace"] == NAMESPACE, "{line}");
     let mut known = BTreeSet::from(["_aws"]);
-    for dimension in directive["Dimensions"][0].as_array().into_iter().flatten() {
-        assert!(
-            *dimension == "Contract"
-                && matches!(line["Contract"].as_str(), Some("records" | "memories" | "content" | "intents")),
-            "{line}"
-        );
+    if line["Contract"].is_string() {
         known.insert("Contract");
+        let contract = line["Contract"].as_str().unwrap_or_default();
+        assert!(Dialect::parse(contract).is_some(), "{line}");
+        assert_eq!(directive["Dimensions"], json!([[], ["Contract"]]), "{line}");
+    } else {
+        assert_eq!(directive["Dimensions"], json!([[]]), "{line}");
     }
     for metric in directive["Metrics"].as_array().into_iter().flatten() {
         let (name, unit) = (metric["Name"].as_str().unwrap_or_default(), metric["Unit"].as_str().unwrap_or_default());
@@ -144,4 +145,39 @@ async fn conflicts_retries_and_wide_commits_are_told() {
     world.run(vec![create("b")], json!({ "max_retries": 1, "timeout": 60_000 })).await;
     let sums = sums(&world);
     assert_eq!((sums.get("Conflicts"), sums.get("Retries")), (Some(&10), Some(&1)), "{sums:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_its_client_or_the_queue_ended_is_told_as_well() {
+    let world = World::new().await;
+    for given_up in [false, true] {
+        let body = json!({ "operations": [create("a"), create("b")] });
+        let id = world.post_with("/batch", &[("prefer", "respond-async")], &body).await.batch_id();
+        let messages = world.seam.take_messages();
+        world.take_metrics();
+        if given_up {
+            world.deliver_dead(&messages).await;
+        } else {
+            world.post_with(&format!("/batches/{id}/cancel"), &[], &json!({})).await;
+        }
+        let sums = sums(&world);
+        let told = |name: &str| sums.get(name).copied().unwrap_or(-1);
+        let (failed, skipped) = if given_up { (2, 0) } else { (0, 2) };
+        assert_eq!((told("BatchesEnded"), told("BatchesFailed")), (1, i64::from(given_up)), "{sums:?}");
+        assert_eq!((told("OperationsFailed"), told("OperationsSkipped")), (failed, skipped), "{sums:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_a_batch_was_paused_is_none_it_took() {
+    let world = World::new().await;
+    let headers = [("prefer", "respond-async")];
+    let id = world.post_with("/batch", &headers, &json!({ "operations": [create("a")] })).await.batch_id();
+    world.post_with(&format!("/batches/{id}/pause"), &[], &json!({})).await;
+    tokio::time::advance(Duration::from_hours(2)).await;
+    world.post_with(&format!("/batches/{id}/resume"), &[], &json!({})).await;
+    tokio::time::advance(Duration::from_secs(3)).await;
+    world.take_metrics();
+    world.drain().await;
+    assert_eq!(sums(&world).get("BatchDuration"), Some(&3_000));
 }

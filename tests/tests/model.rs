@@ -208,10 +208,11 @@ fn a_wrong_property_is_told_with_its_line_and_reason() {
         ("a: {nullable: true}", &[(6, "nullable needs a type")]),
         ("a: {type: number, minimum: low}", &[(6, "minimum must be a number")]),
         ("a: {type: number, multipleOf: 0}", &[(6, "multipleOf must be positive")]),
-        (
-            "a: {oneOf: [{type: number, minimum: 1}, {type: string}]}",
-            &[(6, "minimum is not supported in anyOf, oneOf and not")],
-        ),
+        ("a: {type: string, minLength: -1}", &[(6, "invalid schema: minLength must be 0 or more, and whole")]),
+        ("a: {type: object, required: b}", &[(6, "invalid schema: required must be a list of names")]),
+        ("a: {type: array, uniqueItems: 1}", &[(6, "invalid schema: uniqueItems must be boolean, not number")]),
+        ("a: {type: string, pattern: [a]}", &[(6, "invalid schema: pattern must be string, not array")]),
+        ("a: {anyOf: []}", &[(6, "anyOf must be a list of schemas")]),
         ("a: text", &[(6, "a schema must be a map")]),
         (
             "a: {type: string, x-index: true}\n        b: {type: string, x-index: true}\n        c: {type: string, x-index: true}\n        d: {type: string, x-index: true}\n        e: {type: string, x-index: true}",

@@ -33,8 +33,14 @@ fn both() -> (OrbySandbox, Orby) {
     (sandbox, orby)
 }
 
+/// The virtual node on a chain, of a cluster made for it.
+async fn node_on(orby: &Orby, chain: u64) -> Result<Node, Failed> {
+    let cluster = orby.cluster(account()).await?;
+    orby.node(&cluster, account(), chain).await
+}
+
 fn intents(operations: &Value) -> Vec<Intent> {
-    let read = read(&json!({ "operations": operations }), Tokens::shipped().unwrap(), 1);
+    let read = read(&json!({ "operations": operations }), &Tokens::shipped().unwrap(), 1);
     assert_eq!(read.problems, []);
     read.intents
 }
@@ -76,7 +82,7 @@ async fn send(orby: &Orby, node: &Node, built: &Built, signatures: &[String]) ->
 #[tokio::test(start_paused = true)]
 async fn everything_is_built_signed_taken_and_followed_to_its_end() {
     let (sandbox, orby) = both();
-    let node = orby.node("p", account(), 1).await.unwrap();
+    let node = node_on(&orby, 1).await.unwrap();
     for intent in examples() {
         let built = build(&orby, &node, &intent).await.unwrap();
         let signatures = sign(&built);
@@ -107,19 +113,35 @@ async fn everything_is_built_signed_taken_and_followed_to_its_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_account_is_one_cluster_and_its_nodes_are_asked_for_once() {
+async fn the_nodes_of_a_cluster_are_asked_for_once() {
     let (sandbox, orby) = both();
+    let cluster = orby.cluster(account()).await.unwrap();
     for chain in [1, 10, 1, 10] {
-        orby.node("p", account(), chain).await.unwrap();
+        orby.node(&cluster, account(), chain).await.unwrap();
     }
     let node = "orby_getVirtualNodeRpcUrl";
     assert_eq!(sandbox.take_calls(), ["orby_createAccountCluster", node, node]);
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_cluster_that_is_not_known_any_more_is_made_again() {
+    let (sandbox, orby) = both();
+    let node = orby.node("a cluster of another time", account(), 1).await.unwrap();
+    assert_eq!(node.cluster, orby.cluster(account()).await.unwrap());
+    let asked = "orby_getVirtualNodeRpcUrl";
+    assert_eq!(sandbox.take_calls()[..3], [asked, "orby_createAccountCluster", asked]);
+    orby.node("a cluster of another time", account(), 1).await.unwrap();
+    assert_eq!(sandbox.take_calls(), Vec::<String>::new());
+    // The same key and another URL are another Orby, and the key is not what tells.
+    let other = client(sandbox.transport(), "https://orby.invalid/v2");
+    assert_ne!(other.place(), orby.place());
+    assert!(!orby.place().contains(KEY));
+}
+
+#[tokio::test(start_paused = true)]
 async fn every_refusal_has_its_reason() {
     let (sandbox, orby) = both();
-    let node = orby.node("p", account(), 1).await.unwrap();
+    let node = node_on(&orby, 1).await.unwrap();
     let transfer = &examples()[0];
     let refuse = |treatment| {
         let method = "orby_getOperationsToTransferToken";
@@ -143,13 +165,13 @@ async fn every_refusal_has_its_reason() {
     assert_eq!(build(&orby, &node, transfer).await, Err(Failed::Refused(Reason::InsufficientBalance)));
     assert_eq!(orby.balance(&node, "std-eth").await.map(|units| units.to_string()).as_deref(), Ok("5"));
     let wrong = client(sandbox.transport(), "https://orby.invalid/nobody");
-    assert_eq!(wrong.node("p", account(), 1).await.unwrap_err(), Failed::Refused(Reason::Unknown));
+    assert_eq!(wrong.cluster(account()).await, Err(Failed::Nonsense(401)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_not_known_to_be_refused_is_uncertain() {
     let (sandbox, orby) = both();
-    let node = orby.node("p", account(), 1).await.unwrap();
+    let node = node_on(&orby, 1).await.unwrap();
     let method = "orby_sendSignedOperations";
     for (treatment, certain, taken) in [
         (Treatment::Ignore, false, 0),
@@ -171,7 +193,7 @@ async fn what_is_not_known_to_be_refused_is_uncertain() {
 #[tokio::test(start_paused = true)]
 async fn the_sandbox_refuses_what_was_not_built_or_not_signed_by_the_account() {
     let (sandbox, orby) = both();
-    let node = orby.node("p", account(), 1).await.unwrap();
+    let node = node_on(&orby, 1).await.unwrap();
     let built = build(&orby, &node, &examples()[0]).await.unwrap();
     let stranger = Wallet::new([8; 32]).unwrap();
     let by_another = vec![stranger.sign(&built.operations[0].to_json()).unwrap()];
@@ -203,7 +225,7 @@ async fn answers_of_any_shape_are_survived() {
     ] {
         let transport: Transport =
             Box::new(move |_| Box::pin(async move { Ok(Answer { status: 200, body: body.as_bytes().to_vec() }) }));
-        let failed = client(transport, BASE).node("p", account(), 1).await.unwrap_err();
+        let failed = client(transport, BASE).cluster(account()).await.unwrap_err();
         assert_eq!(failed, Failed::Nonsense(200), "{body}");
     }
     for url in ["http://orby.invalid", "ftp://x", "", "orby"] {
@@ -235,7 +257,7 @@ async fn the_conversation_is_the_one_on_record() {
     let sandbox = OrbySandbox::new(KEY, BASE);
     let (transport, said) = noted(&sandbox);
     let orby = client(transport, BASE);
-    let node = orby.node("p", account(), 1).await.unwrap();
+    let node = node_on(&orby, 1).await.unwrap();
     for place in [1, 2, 4] {
         let built = build(&orby, &node, &examples()[place]).await.unwrap();
         let ids = send(&orby, &node, &built, &sign(&built)).await.unwrap();
@@ -262,7 +284,7 @@ async fn it_is_reached_over_http() {
     let server = sandbox.clone().serve(listener, std::future::pending());
     let calls = async {
         let orby = client(over_http(), &url);
-        let node = orby.node("p", account(), 137).await.unwrap();
+        let node = node_on(&orby, 137).await.unwrap();
         let native = intents(&json!([{ "type": "transfer", "from": { "token": "pol", "chainId": 137, "amount": "10" },
             "to": { "address": "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed" } }]));
         let built = build(&orby, &node, &native[0]).await.unwrap();
@@ -274,4 +296,53 @@ async fn it_is_reached_over_http() {
         told = calls => told,
     };
     assert!(!told.contains(KEY), "{told}");
+}
+
+/// What the client makes of a server that answers with `answer`, after `wait`.
+async fn made_of(answer: &[u8], wait: std::time::Duration) -> Failed {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let orby = client(over_http(), &format!("http://{}", listener.local_addr().unwrap()));
+    let server = async {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let _ = socket.read(&mut [0; 4_096]).await;
+        tokio::time::sleep(wait).await;
+        let _ = socket.write_all(answer).await;
+        let _ = socket.shutdown().await;
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = server => panic!("the server ends"),
+        told = orby.cluster(account()) => told.unwrap_err(),
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_an_answer_of_orby_is_not_taken_for_one() {
+    let head = |status: &str, length: usize, more: &str| {
+        format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n{more}connection: close\r\n\r\n").into_bytes()
+    };
+    let long = [head("200 OK", 2_000_000, ""), vec![b' '; 2_000_000]].concat();
+    let cut = [head("200 OK", 100, ""), b"{\"id\":1".to_vec()].concat();
+    let elsewhere = head("307 Temporary Redirect", 0, "location: http://127.0.0.1:9/\r\n");
+    for (what, answer, failed, certain) in [
+        ("too long", long, Failed::Lost(Lost::Broken), false),
+        ("cut off", cut, Failed::Lost(Lost::Broken), false),
+        ("another place", elsewhere, Failed::Nonsense(307), false),
+        ("a limit of calls", head("429 Too Many Requests", 0, ""), Failed::Nonsense(429), true),
+        ("a wrong key", head("403 Forbidden", 0, ""), Failed::Nonsense(403), true),
+    ] {
+        let told = made_of(&answer, std::time::Duration::ZERO).await;
+        assert_eq!((told, told.is_certain()), (failed, certain), "{what}");
+    }
+    // Nobody listens there, so nobody has seen the call.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let nobody = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let told = client(over_http(), &nobody).cluster(account()).await.unwrap_err();
+    assert_eq!((told, told.is_certain()), (Failed::Lost(Lost::NotSent), true));
+    // Somebody does, and says nothing for longer than is waited: 5 s.
+    let silent = made_of(b"", std::time::Duration::from_secs(30));
+    let told = tokio::time::timeout(std::time::Duration::from_secs(20), silent).await.unwrap();
+    assert_eq!((told, told.is_certain()), (Failed::Lost(Lost::TimedOut), false));
 }

@@ -42,7 +42,7 @@ struct Inner {
     metrics: Metrics,
     chain: Option<Chain>,
     orby: Option<Orby>,
-    tokens: &'static Tokens,
+    tokens: Tokens,
     content_concurrency: usize,
 }
 
@@ -102,7 +102,8 @@ const WARM_UP_MS: i64 = 2_000;
 impl App {
     /// Puts a process together; `http` replaces the client that AWS is called through.
     pub fn start(config: Config, model: Model, http: Option<SharedHttpClient>) -> Result<Self, StartError> {
-        Self::assemble(config, model, Parts { http, metrics: Metrics::system(), ..Parts::default() })
+        let metrics = Metrics::system(&config.metrics_namespace);
+        Self::assemble(config, model, Parts { http, metrics, ..Parts::default() })
     }
 
     /// The same, with other parts.
@@ -220,7 +221,7 @@ impl App {
 
     /// The chains and tokens that intents may name.
     pub fn tokens(&self) -> &Tokens {
-        self.0.tokens
+        &self.0.tokens
     }
 
     /// Contract calls of one batch that are under way at the same time.

@@ -7,6 +7,7 @@ use tracing::Level;
 use crate::auth::Redacted;
 use crate::gateway::{orby, stacks};
 use crate::limits::{CONTENT_CONCURRENCY, MOST_CONTENT_CONCURRENCY};
+use crate::metrics::NAMESPACE;
 use crate::rate::{MOST_BATCHES, MOST_OPERATIONS, OPERATIONS_PER_BATCH, Quotas, Rates};
 
 /// Names of the tables.
@@ -95,6 +96,8 @@ pub struct Config {
     pub orby: Option<orby::Settings>,
     /// Contract calls of one batch that are under way at the same time.
     pub content_concurrency: usize,
+    /// Where the metrics of this deployment are, apart from those of others in its account.
+    pub metrics_namespace: String,
     /// The least level logged.
     pub log_level: Level,
 }
@@ -150,6 +153,7 @@ impl Function {
                 "ORBY_URL",
                 "ORBY_API_KEY",
                 "ORBY_STATUS_METHOD",
+                "METRICS_NAMESPACE",
                 "LOG_LEVEL",
             ],
             Self::Executor => &[
@@ -164,6 +168,7 @@ impl Function {
                 "ORBY_URL",
                 "ORBY_API_KEY",
                 "ORBY_STATUS_METHOD",
+                "METRICS_NAMESPACE",
                 "LOG_LEVEL",
             ],
         }
@@ -231,6 +236,16 @@ fn concurrency(env: Env<'_>) -> Result<usize, SettingError> {
     Ok(given.and_then(|given| usize::try_from(given).ok()).unwrap_or(CONTENT_CONCURRENCY))
 }
 
+/// A name that `CloudWatch` takes for a namespace, and does not keep for AWS's own.
+fn namespace(env: Env<'_>) -> Result<String, SettingError> {
+    let name = env("METRICS_NAMESPACE").filter(|name| !name.is_empty()).unwrap_or_else(|| NAMESPACE.to_owned());
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '/' | '#');
+    if name.len() > 255 || !name.chars().all(allowed) || name.starts_with("AWS/") {
+        return Err(SettingError { name: "METRICS_NAMESPACE", reason: "is no name of a namespace" });
+    }
+    Ok(name)
+}
+
 fn log_level(env: Env<'_>) -> Result<Level, SettingError> {
     match env("LOG_LEVEL").filter(|level| !level.is_empty()).as_deref() {
         None | Some("info") => Ok(Level::INFO),
@@ -278,6 +293,7 @@ impl Config {
             stacks: if function == Function::Executor { stacks(env)? } else { None },
             orby: orby(env)?,
             content_concurrency: if function == Function::Executor { concurrency(env)? } else { CONTENT_CONCURRENCY },
+            metrics_namespace: namespace(env)?,
             log_level: log_level(env)?,
         })
     }

@@ -1,5 +1,7 @@
 //! Running a batch: the one use case behind the inline path of submit and the queue path of the executor.
 
+use tracing::Instrument;
+
 use crate::app::App;
 use crate::batch::{Head, State, Status};
 use crate::calls;
@@ -10,9 +12,21 @@ use crate::limits::{EXECUTOR_BUDGET_MS, FIRST_WATCH_MS, MOST_WATCH_MS, SWEPT_MIN
 use crate::queue::{Message, VERSION};
 use crate::runtime::Timestamp;
 use crate::store::{Contents, Entry, Fault, Standing, TenantKey, Watched};
+use crate::trace::{self, Trace};
 
 /// Runs the batch on from `state` until it has ended or `until` is near.
 pub async fn execute(
+    app: &App,
+    head: &Head,
+    state: Option<State>,
+    contents: Contents,
+    until: Timestamp,
+) -> Result<Ran, Fault> {
+    let span = tracing::error_span!("batch", batch.id = %head.id);
+    go_on(app, head, state, contents, until).instrument(span).await
+}
+
+async fn go_on(
     app: &App,
     head: &Head,
     state: Option<State>,
@@ -23,18 +37,19 @@ pub async fn execute(
     let store = app.store().until(until);
     let (model, limits, clock, entropy) = (app.model(), app.limits(), app.clock(), app.entropy());
     let with = Run { store: &store, model, limits, clock, entropy, until, head };
-    let before = state.as_ref().map(|state| state.rev);
+    if state.as_ref().is_none_or(|state| !state.status.is_terminal()) {
+        tell_start(head, state.as_ref());
+    }
     // The largest future there is: in a box, those that wait for it stay small.
     let mut ran = Box::pin(run(&with, state, contents)).await?;
     if ran.state.as_ref().is_some_and(State::waits_for_calls) {
-        ran.state = Box::pin(calls::make(app, head, until)).await?;
+        let ids = ran.plan.content().map(|content| content.ids.as_slice()).unwrap_or_default();
+        ran.state = Box::pin(calls::make(app, head, ids, until)).await?;
+        ran.wrote_end = ran.ended();
     }
     let summary = ran.state.as_ref().map(|state| state.summary).unwrap_or_default();
-    if let Some(state) = ran.state.as_ref().filter(|_| ran.ended()) {
-        calls::warn_of(head, state);
-    }
     tracing::info!(
-        batch.id = %head.id,
+        batch.contract = head.dialect.as_str(),
         batch.status = ran.state.as_ref().map_or("pending", |state| state.status.as_str()),
         batch.operations = head.total(),
         batch.successful = summary.successful,
@@ -43,8 +58,56 @@ pub async fn execute(
         duration_ms = app.clock().now().since_ms(begun),
         "batch executed"
     );
-    app.metrics().ran(head, (before, ran.state.as_ref()), ran.effort);
+    let now = ran.state.as_ref().map_or(head.created, |state| state.updated);
+    app.metrics().ran(head, now, ran.effort);
+    if let Some(state) = ran.state.as_ref().filter(|_| ran.wrote_end) {
+        ended(app, head, state);
+    }
     Ok(ran)
+}
+
+fn tell_start(head: &Head, state: Option<&State>) {
+    tracing::info!(
+        batch.contract = head.dialect.as_str(),
+        batch.operations = head.total(),
+        batch.atomic = head.options.atomic,
+        batch.continue_on_error = head.options.continue_on_error,
+        batch.max_retries = head.options.max_retries,
+        batch.timeout_ms = head.options.timeout_ms,
+        batch.background = head.background,
+        batch.cursor = state.map_or(0, |state| state.cursor),
+        batch.order = head.order_text(),
+        "batch started"
+    );
+}
+
+/// Tells operators that a batch was accepted.
+pub(crate) fn accepted(app: &App, head: &Head) {
+    tracing::info!(
+        batch.id = %head.id,
+        batch.contract = head.dialect.as_str(),
+        batch.operations = head.total(),
+        batch.retry_of = head.lineage.as_ref().map(|lineage| lineage.retry_of.as_str()),
+        "batch accepted"
+    );
+    app.metrics().accepted(head);
+}
+
+/// Tells operators how a batch ended; once, by whoever wrote its end.
+pub(crate) fn ended(app: &App, head: &Head, state: &State) {
+    calls::warn_of(head, state);
+    tracing::info!(
+        batch.id = %head.id,
+        batch.contract = head.dialect.as_str(),
+        batch.status = state.status.as_str(),
+        batch.operations = head.total(),
+        batch.successful = state.summary.successful,
+        batch.failed = state.summary.failed,
+        batch.skipped = state.summary.skipped,
+        duration_ms = head.worked_ms(state),
+        "batch ended"
+    );
+    app.metrics().ended(head, state);
 }
 
 /// What to do with a message.
@@ -68,6 +131,7 @@ pub async fn bury(app: &App, body: &str, deadline: Timestamp) -> Handled {
             return Handled::Again;
         }
     };
+    name(&message);
     match give_up(app, &TenantKey::new(&message.tenant), &message.batch_id).await {
         Ok(true) => Handled::Done,
         Ok(false) => work(app, &message, deadline).await,
@@ -88,7 +152,13 @@ pub async fn handle(app: &App, body: &str, deadline: Timestamp) -> Handled {
             return Handled::Again;
         }
     };
+    name(&message);
     work(app, &message, deadline).await
+}
+
+/// Has every line that is written for a message name its batch.
+fn name(message: &Message) {
+    tracing::Span::current().record("batch.id", tracing::field::display(&message.batch_id));
 }
 
 async fn work(app: &App, message: &Message, deadline: Timestamp) -> Handled {
@@ -193,7 +263,9 @@ async fn sweep(app: &App, time: Timestamp, deadline: Timestamp) -> Handled {
         };
         let last = SWEPT_MINUTES.last() == Some(&age);
         for watched in found {
-            if let Err(fault) = look_after(app, &watched, (time, last), deadline).await {
+            // In the trace of the request that made it, not in that of this look.
+            let look = Box::pin(look_after(app, &watched, (time, last), deadline));
+            if let Err(fault) = trace::scope(watched.trace.clone(), look).await {
                 tracing::error!(batch.id = %watched.id, error = %fault, "batch not looked after");
                 handled = Handled::Again;
             }
@@ -221,7 +293,8 @@ async fn look_after(
         Standing::Open { paused_until } => paused_until,
     };
     if paused_until.is_none_or(|until| until <= app.clock().now()) {
-        tracing::warn!(batch.id = %watched.id, "batch has not ended; its message is sent again");
+        let trace = watched.trace.as_ref().map(Trace::id);
+        tracing::warn!(batch.id = %watched.id, trace.id = trace, "batch has not ended; its message is sent again");
         let queue = app.queue().ok_or_else(|| Fault::new("send message", "no queue is set"))?;
         queue.send(&Message::execute(&watched.tenant, &watched.id), 0, deadline).await?;
     }

@@ -20,7 +20,7 @@
 //!   intents
 //! - [`gateway`] systems outside of this one
 //! - [`http`] routes, headers, bodies: the only place that turns errors into HTTP
-//! - [`logging`], [`metrics`] what operators see
+//! - [`logging`], [`metrics`] what operators see; [`trace`] by which id
 //! - [`app`], [`config`], [`runtime`] how a process is put together
 
 pub mod app;
@@ -52,3 +52,4 @@ pub mod search;
 pub mod status;
 pub mod store;
 pub mod submit;
+pub mod trace;

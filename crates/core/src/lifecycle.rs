@@ -12,9 +12,9 @@ use crate::json::{canonical, sha256_hex};
 use crate::limits::{MAX_PAUSES, MAX_RETRY_ATTEMPTS};
 use crate::operation::{Code, Operation, OperationId, Outcome};
 use crate::plan::{Plan, referred};
-use crate::status;
 use crate::store::{Fault, TenantKey, Written};
-use crate::submit::{Acceptance, Preference, Refusal, Rejection, Submitted, Told, enqueue};
+use crate::submit::{Acceptance, Preference, Refusal, Rejection, Submitted, Told, enqueue, stranger_to};
+use crate::{execute, status};
 
 /// How long one of these may take, milliseconds.
 const BUDGET_MS: i64 = 10_000;
@@ -90,6 +90,7 @@ pub async fn act(app: &App, caller: &Caller, id: &BatchId, act: Act) -> Result<O
             return Err(Refusal::Unknown(Fault::new("write state", "the time of the call is over")));
         }
         if written == Written::Done {
+            tell(app, act, &head, &next);
             // Locks of a wide commit that this stopped are taken off in the background.
             if act == Act::Resume || !next.stale.is_empty() {
                 enqueue(app, &head).await;
@@ -101,8 +102,16 @@ pub async fn act(app: &App, caller: &Caller, id: &BatchId, act: Act) -> Result<O
         if let Some((head, Some(state))) =
             stands.filter(|(_, state)| state.as_ref().is_some_and(|s| s.nonce == next.nonce))
         {
+            tell(app, act, &head, &state);
             return Ok(Some((head, state)));
         }
+    }
+}
+
+fn tell(app: &App, act: Act, head: &Head, state: &State) {
+    tracing::info!(batch.id = %head.id, act = act.done(), "batch acted on by its client");
+    if state.status.is_terminal() {
+        execute::ended(app, head, state);
     }
 }
 
@@ -126,6 +135,7 @@ pub async fn give_up(app: &App, keys: &TenantKey, id: &BatchId) -> Result<bool, 
         }
         if written == Written::Done {
             tracing::error!(batch.id = %id, "batch given up: its message failed too often");
+            execute::ended(app, &head, &next);
             if !next.stale.is_empty() {
                 enqueue(app, &head).await;
             }
@@ -160,8 +170,8 @@ pub async fn retry(
         let message = "intents are built and signed anew: POST /api/v1/batch/{batchId}/retry";
         return Err(Rejection::new(Code::NotSupported, message).into());
     }
-    if head.job.as_ref().is_some_and(|job| !caller.acts_for(&job.creator)) {
-        return Err(Rejection::new(Code::Forbidden, "you do not act for the creator of this batch").into());
+    if let Some(job) = head.job.as_ref().filter(|job| !caller.acts_for(&job.creator)) {
+        return Err(Rejection { problems: Vec::new(), ..stranger_to(&job.creator) }.into());
     }
     if !state.as_ref().is_some_and(|state| state.status.is_terminal()) {
         return Err(
@@ -185,7 +195,8 @@ pub async fn retry(
         }
     };
     if operations.is_empty() {
-        return Err(Rejection::new(Code::NothingToRetry, "every operation succeeded").into());
+        let message = if only_contract { "no contract call was refused" } else { "every operation succeeded" };
+        return Err(Rejection::new(Code::NothingToRetry, message).into());
     }
     let count = operations.len();
     let plan =

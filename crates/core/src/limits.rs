@@ -4,6 +4,8 @@ use serde::Serialize;
 
 /// Operations in one batch. The contract's own number.
 pub const MAX_OPERATIONS: usize = 100;
+/// Operations in one batch of blockchain intents. That contract's own number.
+pub const MAX_INTENTS: usize = 10;
 /// Bytes of a request body as sent. A Lambda takes 6 MB a call and the gateway hands bodies over as base64 (x 4/3):
 /// 6 MB * 3/4 = 4.5 MB.
 pub const MAX_BODY_BYTES: usize = 4_500_000;
@@ -46,6 +48,8 @@ pub const MAX_SUBSTITUTED_PER_OPERATION: usize = 64 * 1024;
 pub const MAX_SUBSTITUTED_PER_BATCH: usize = 1024 * 1024;
 /// Bytes of one `DynamoDB` item.
 pub const MAX_ITEM_BYTES: usize = 400 * 1024;
+/// Bytes of a name in an object: `DynamoDB` takes 1 to 65,535.
+pub const MAX_NAME_BYTES: usize = 65_535;
 /// Bytes of one operation's result.
 pub const MAX_RESULT_BYTES: usize = 1024 * 1024;
 /// Bytes of all results of a batch.
@@ -82,6 +86,8 @@ pub const MAX_CONTENT_ID: usize = 128;
 pub const MAX_CREATOR: usize = 128;
 /// Characters of `removalReason`.
 pub const MAX_REMOVAL_REASON: usize = 500;
+/// Bytes of an object `tokenGating` as JSON, which each item of a job holds.
+pub const MAX_TOKEN_GATING_BYTES: usize = 64 * 1024;
 /// A content job that took longer than this is slow, milliseconds.
 pub const SLOW_CONTENT_MS: i64 = 120_000;
 /// Retries in a line, each of the one before.

@@ -2,7 +2,9 @@
 //! output, where Lambda collects it beside the logs
 //! (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>).
 //!
-//! The only dimension is the contract, which has a handful of values: no tenant, no id, nothing of a client.
+//! Each is told twice, by contract and for all contracts together, because an alarm sees only the dimensions it names. The
+//! contract has a handful of values: no tenant, no id, nothing of a client is a dimension. Deployments are told apart by
+//! the namespace, which is a setting.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -10,10 +12,11 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use crate::batch::{Dialect, Head, State, Status};
+use crate::calls;
 use crate::operation::{Code, Problem};
 use crate::runtime::Timestamp;
 
-/// The namespace of every metric.
+/// The namespace of every metric where the setting names no other.
 pub const NAMESPACE: &str = "BatchOperations";
 
 /// Every metric, with its unit.
@@ -35,6 +38,8 @@ pub const METRICS: &[(&str, &str)] = &[
     ("CycleErrors", "Count"),
     ("ReferenceErrors", "Count"),
     ("ServerErrors", "Count"),
+    ("SlowContentJobs", "Count"),
+    ("FailingContentJobs", "Count"),
 ];
 
 /// What a run went through beside its work.
@@ -50,7 +55,10 @@ pub struct Effort {
 
 /// Where metrics go.
 #[derive(Clone)]
-pub struct Metrics(Arc<dyn Fn(&str) + Send + Sync>);
+pub struct Metrics {
+    namespace: Arc<str>,
+    write: Arc<dyn Fn(&str) + Send + Sync>,
+}
 
 impl std::fmt::Debug for Metrics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -59,12 +67,13 @@ impl std::fmt::Debug for Metrics {
 }
 
 impl Metrics {
-    /// To standard output.
-    pub fn system() -> Self {
-        Self::to(|line| {
+    /// To standard output, in `namespace`.
+    pub fn system(namespace: &str) -> Self {
+        let metrics = Self::to(|line| {
             // A metric that cannot be written is not worth failing for.
             let _ = writeln!(std::io::stdout().lock(), "{line}");
-        })
+        });
+        Self { namespace: namespace.into(), ..metrics }
     }
 
     /// To nobody.
@@ -72,9 +81,9 @@ impl Metrics {
         Self::to(|_| {})
     }
 
-    /// To `write`, a line at a time.
+    /// To `write`, a line at a time, in [`NAMESPACE`].
     pub fn to(write: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(write))
+        Self { namespace: NAMESPACE.into(), write: Arc::new(write) }
     }
 
     /// A batch was accepted.
@@ -82,29 +91,32 @@ impl Metrics {
         self.write(head.created, Some(head.dialect), &[("Batches", 1), ("BatchSize", count(head.total()))]);
     }
 
-    /// A run of a batch ended; `before` is where it found it. What became of the batch is told once, by the run that
-    /// ended it.
-    pub fn ran(&self, head: &Head, (before, after): (Option<u64>, Option<&State>), effort: Effort) {
+    /// A run of a batch is over.
+    pub fn ran(&self, head: &Head, now: Timestamp, effort: Effort) {
         let mut told = vec![
             ("Conflicts", i64::from(effort.conflicts)),
             ("Retries", i64::try_from(effort.retries).unwrap_or(i64::MAX)),
             ("WideCommits", i64::from(effort.wide)),
         ];
         told.retain(|(_, value)| *value > 0);
-        let moved = after.filter(|state| state.status.is_terminal() && before.is_none_or(|rev| rev < state.rev));
-        if let Some(state) = moved {
-            let failed = matches!(state.status, Status::Failed | Status::TimedOut);
-            told.extend([
-                ("BatchesEnded", 1),
-                ("BatchesFailed", i64::from(failed)),
-                ("BatchDuration", state.updated.since_ms(head.created)),
-                ("OperationsSucceeded", count(state.summary.successful)),
-                ("OperationsFailed", count(state.summary.failed)),
-                ("OperationsSkipped", count(state.summary.skipped)),
-            ]);
-        }
-        let now = after.map_or(head.created, |state| state.updated);
         self.write(now, Some(head.dialect), &told);
+    }
+
+    /// A batch ended: told once, by whoever wrote its end.
+    pub fn ended(&self, head: &Head, state: &State) {
+        let failed = matches!(state.status, Status::Failed | Status::TimedOut);
+        let mut told = vec![
+            ("BatchesEnded", 1),
+            ("BatchesFailed", i64::from(failed)),
+            ("BatchDuration", head.worked_ms(state)),
+            ("OperationsSucceeded", count(state.summary.successful)),
+            ("OperationsFailed", count(state.summary.failed)),
+            ("OperationsSkipped", count(state.summary.skipped)),
+        ];
+        let (slow, failing) = (calls::was_slow(head, state), calls::failed_for_most(head, state));
+        let trouble = [("SlowContentJobs", slow), ("FailingContentJobs", failing)];
+        told.extend(trouble.into_iter().filter(|(_, had)| *had).map(|(name, _)| (name, 1)));
+        self.write(state.updated, Some(head.dialect), &told);
     }
 
     /// A call was answered with `status`, and with these codes where it was refused.
@@ -135,15 +147,16 @@ impl Metrics {
         }
         let unit = |name: &str| METRICS.iter().find(|(known, _)| *known == name).map_or("Count", |(_, unit)| *unit);
         let metrics: Vec<Value> = values.iter().map(|(name, _)| json!({ "Name": name, "Unit": unit(name) })).collect();
-        let dimensions: Vec<&str> = contract.map(|_| "Contract").into_iter().collect();
-        let directive = json!({ "Namespace": NAMESPACE, "Dimensions": [dimensions], "Metrics": metrics });
+        // The empty set is the sum over contracts, which is what alarms look at.
+        let dimensions = if contract.is_some() { json!([[], ["Contract"]]) } else { json!([[]]) };
+        let directive = json!({ "Namespace": *self.namespace, "Dimensions": dimensions, "Metrics": metrics });
         let mut line = Map::new();
         line.insert("_aws".to_owned(), json!({ "Timestamp": now.0, "CloudWatchMetrics": [directive] }));
         if let Some(contract) = contract {
             line.insert("Contract".to_owned(), contract.as_str().into());
         }
         line.extend(values.iter().map(|(name, value)| ((*name).to_owned(), Value::from(*value))));
-        (self.0)(&Value::Object(line).to_string());
+        (self.write)(&Value::Object(line).to_string());
     }
 }
 

@@ -1,6 +1,7 @@
 //! The messages between the functions: a version and ids, never content.
 
 use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::{MessageSystemAttributeNameForSends, MessageSystemAttributeValue};
 use serde::{Deserialize, Serialize};
 
 use crate::auth::Tenant;
@@ -8,6 +9,7 @@ use crate::batch::BatchId;
 use crate::json::sha256_hex;
 use crate::runtime::{Clock, Timestamp};
 use crate::store::{Fault, describe};
+use crate::trace;
 
 /// Version of the message format; a reader refuses one it does not know.
 pub const VERSION: u32 = 1;
@@ -79,13 +81,19 @@ impl Queue {
     /// Sends `message`, trying again until `until`. A repeated one is harmless: execution is guarded. It is delivered
     /// after `delay_s` seconds, at most [`MOST_AWAY_S`].
     ///
-    /// The group makes the queue fair between tenants; it is a hash, so that no tenant's name shows in metrics.
+    /// The group makes the queue fair between tenants; it is a hash, so that no tenant's name shows in metrics. The trace
+    /// of the work at hand goes along, beside the body, where AWS's own tracing looks for it.
     pub async fn send(&self, message: &Message, delay_s: i64, until: Timestamp) -> Result<(), Fault> {
         let body = serde_json::to_string(message).map_err(|error| Fault::new("send message", error.to_string()))?;
         let group = sha256_hex(message.tenant.as_str().as_bytes())[..32].to_owned();
         let delay = i32::try_from(delay_s.clamp(0, MOST_AWAY_S)).ok().filter(|delay| *delay > 0);
         let request = self.client.send_message().queue_url(&self.url).message_body(body).message_group_id(group);
-        let request = request.set_delay_seconds(delay);
+        let mut request = request.set_delay_seconds(delay);
+        if let Some(trace) = trace::current() {
+            let header = MessageSystemAttributeValue::builder().data_type("String").string_value(trace.to_string());
+            let header = header.build().map_err(|error| Fault::new("send message", error.to_string()))?;
+            request = request.message_system_attributes(MessageSystemAttributeNameForSends::AwsTraceHeader, header);
+        }
         let mut attempt = 1;
         loop {
             match request.clone().send().await {

@@ -5,14 +5,14 @@ use crate::auth::Caller;
 use crate::batch::{BatchId, Content, Dialect, Entry, Head, Lineage, Options, State, Status, Work, pack};
 use crate::dialect::Request;
 use crate::engine::{Ran, too_large_message};
-use crate::execute::execute;
-use crate::json::{canonical, sha256_hex};
-use crate::limits::{INLINE_BUDGET_MS, REMAINS_MS, REPLAY_RESEND_MS, RETENTION_MS};
+use crate::json::{canonical, clip, sha256_hex};
+use crate::limits::{INLINE_BUDGET_MS, MAX_SHOWN, REMAINS_MS, REPLAY_RESEND_MS, RETENTION_MS};
 use crate::operation::{Code, Draft, Failure, Operation, Problem};
 use crate::plan::{Footprint, Plan, Verdict, check, check_parameters, check_shape, verdict};
 use crate::queue::Message;
 use crate::rate::{Exceeded, Standing};
 use crate::store::{Accepted, Contents, Fault, TenantKey};
+use crate::{execute, trace};
 
 /// How long after a batch's time is over a call still writes that it is, milliseconds.
 const END_MS: i64 = 1_000;
@@ -220,7 +220,7 @@ pub async fn submit_content(
     content: Content,
 ) -> Result<Submitted, Refusal> {
     if !caller.acts_for(&content.job.creator) {
-        return Err(Rejection::new(Code::Forbidden, "you do not act for this creator").into());
+        return Err(stranger_to(&content.job.creator).into());
     }
     let body_hash = sha256_hex(canonical(&serde_json::json!(content)).as_bytes());
     let operations = content.operations();
@@ -241,6 +241,16 @@ pub async fn submit_content(
         retries: None,
     };
     Box::pin(accept.accept(app)).await
+}
+
+/// Why a caller may not do anything in the name of `creator`.
+pub(crate) fn stranger_to(creator: &str) -> Rejection {
+    let message = format!(
+        "you do not act for the creator {:?}: the claim creators of your credential does not list it",
+        clip(creator, MAX_SHOWN)
+    );
+    let problems = vec![Problem::new("/creator", Code::Forbidden, message.clone())];
+    Rejection { code: Code::Forbidden, message, problems }
 }
 
 /// A batch that is right and ordered, to be accepted.
@@ -289,9 +299,10 @@ impl Acceptance<'_> {
             seed: app.entropy().hex32(),
             background: self.preference.background,
             created: now,
-            job: self.work.content.as_ref().map(|content| content.job.clone()),
+            job: self.work.content.as_ref().map(|content| content.job.in_brief()),
             profile: None,
             lineage: self.retries.map(|(of, attempt)| Lineage { retry_of: of.id.clone(), attempt }),
+            trace: trace::current(),
             operations: stored,
         };
         let accepted = match self.retries {
@@ -304,7 +315,7 @@ impl Acceptance<'_> {
         };
         let submitted = match accepted.map_err(Refusal::Unknown)? {
             Accepted::New => {
-                app.metrics().accepted(&head);
+                execute::accepted(app, &head);
                 let contents = Contents { work: self.work, outcomes: Vec::new() };
                 carry_on(app, head, None, contents, self.preference, false).await
             }
@@ -347,7 +358,7 @@ async fn carry_on(
         ran
     } else {
         let budget = inline_budget_ms(&head, preference);
-        let ran = match execute(app, &head, state, contents, now.plus_ms(budget)).await {
+        let ran = match execute::execute(app, &head, state, contents, now.plus_ms(budget)).await {
             Ok(ran) => ran,
             Err(fault) => {
                 // The batch is accepted, so it will be run: by the queue, which also finds out what this attempt did.

@@ -7,21 +7,35 @@ use batch_core::config::Function;
 use batch_core::dialect::native;
 use batch_core::http;
 use batch_core::operation::Code;
+use batch_core::trace::{self, Trace};
 use futures::FutureExt;
 use lambda_http::aws_lambda_events::apigw::ApiGatewayProxyRequestContext;
 use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, Request, RequestExt, Response};
+use tracing::Instrument;
 
 /// Answers one event for `function`.
 pub async fn answer(app: &App, function: Function, request: Request) -> Response<Body> {
+    // Lambda's own account of the trace, never the header that a client may have sent.
+    let context = request.lambda_context_ref();
+    let trace = context.and_then(|context| context.xray_trace_id.as_deref()).and_then(Trace::parse);
     let request = decode(app, request);
-    let answer = AssertUnwindSafe(http::handle(app, function, &request)).catch_unwind().await;
-    let Ok(answer) = answer else {
-        tracing::error!(request.id = %request.request_id, "working on a request panicked");
-        return opaque(&request.request_id);
+    // Of the highest level, so that its fields are there whatever level is logged.
+    let span = tracing::error_span!(
+        "request",
+        request.id = request.request_id.as_str(),
+        trace.id = trace.as_ref().map(Trace::id)
+    );
+    let work = async {
+        let answer = AssertUnwindSafe(http::handle(app, function, &request)).catch_unwind().await;
+        let Ok(answer) = answer else {
+            tracing::error!("working on a request panicked");
+            return opaque(&request.request_id);
+        };
+        encode(answer, &request.request_id)
     };
-    encode(answer, &request.request_id)
+    trace::scope(trace, work).instrument(span).await
 }
 
 fn decode(app: &App, request: Request) -> http::Request {
@@ -42,8 +56,16 @@ fn decode(app: &App, request: Request) -> http::Request {
         query,
         headers: parts.headers,
         body: body.to_vec(),
-        request_id: request_id.unwrap_or_else(|| app.entropy().hex32()),
+        request_id: request_id.filter(|id| is_uuid(id)).unwrap_or_else(|| app.entropy().hex32()),
     }
+}
+
+/// The gateway's ids are UUIDs; but a client may name its request itself, by `X-Amzn-RequestId`, and its words are for no
+/// log.
+fn is_uuid(id: &str) -> bool {
+    let groups = [8, 4, 4, 4, 12];
+    let hex = |group: &str| group.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    id.split('-').map(str::len).eq(groups) && id.split('-').all(hex)
 }
 
 /// The stage, as the client sees it: the gateway gives the path with it (`/prod/batch`) and without.

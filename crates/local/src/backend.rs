@@ -159,13 +159,25 @@ impl Backend {
         Ok(())
     }
 
-    /// Adds a sandbox of Orby. It forgets when it stops, as the chains behind it do.
-    pub(crate) async fn start_orby(&mut self) -> Result<(), Error> {
+    /// Adds Orby: the `given` one, or a sandbox behind which chains make a block every `block`. It forgets when it stops, as
+    /// they do.
+    pub(crate) async fn start_orby(
+        &mut self,
+        given: Option<&BTreeMap<&'static str, String>>,
+        block: Option<Duration>,
+    ) -> Result<(), Error> {
+        if let Some(given) = given {
+            self.settings.extend(given.clone());
+            return Ok(());
+        }
         let listener = listen(0).await?;
         let url = format!("http://{}", address(&listener)?);
         let sandbox = OrbySandbox::new(SANDBOX_ORBY_KEY, &url);
         let mut stop = self.stopper.watch();
         self.tasks.spawn(sandbox.clone().serve(listener, async move { stop.requested().await }));
+        if let Some(block) = block {
+            self.tasks.spawn(sandbox.clone().advance_every(block, self.stopper.watch()));
+        }
         self.settings.extend([("ORBY_URL", url), ("ORBY_API_KEY", SANDBOX_ORBY_KEY.to_owned())]);
         self.orby = Some(sandbox);
         Ok(())
@@ -236,6 +248,7 @@ pub async fn add_api_key_at(
         stacks: None,
         orby: None,
         content_concurrency: batch_core::limits::CONTENT_CONCURRENCY,
+        metrics_namespace: batch_core::metrics::NAMESPACE.to_owned(),
         log_level: tracing::Level::INFO,
     };
     let app = App::start(config, read_model("model.yaml", SHIPPED_MODEL)?, None);

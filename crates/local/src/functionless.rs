@@ -25,7 +25,7 @@ impl Functionless {
         let clock = settings.clock.clone();
         let mut backend = Backend::start(&settings.storage, &settings.keys, clock, [dynamodb, sqs], jwks_url).await?;
         backend.start_stacks(settings.stacks.as_ref(), settings.block).await?;
-        backend.start_orby().await?;
+        backend.start_orby(settings.orby.as_ref(), settings.block).await?;
         let executor = real_executor(Apps::start(&backend.settings, settings)?.executor);
         let (clock, entropy) = (settings.clock.clone(), settings.entropy.clone());
         let pump = |queue: &str| {

@@ -49,7 +49,9 @@ pub struct Settings {
     pub batches_per_minute: u32,
     /// A Stacks node to send contract calls to, and the settings that go with it; `None` for the sandbox.
     pub stacks: Option<BTreeMap<&'static str, String>>,
-    /// How often the sandbox of a Stacks node makes a block; never where `None`.
+    /// An Orby to build and send intents with, and the settings that go with it; `None` for the sandbox.
+    pub orby: Option<BTreeMap<&'static str, String>>,
+    /// How often the chains behind the sandboxes make a block; never where `None`.
     pub block: Option<Duration>,
     /// How the functions reach `DynamoDB` and SQS; `None` for the client they have on AWS.
     pub http: Option<SharedHttpClient>,
@@ -73,6 +75,7 @@ impl Settings {
             limits: Limits::default(),
             batches_per_minute: MOST_BATCHES,
             stacks: None,
+            orby: None,
             block: Some(BLOCK),
             http: None,
             handlers: BTreeMap::new(),
@@ -162,7 +165,7 @@ impl Service {
         let clock = settings.clock.clone();
         let mut backend = Backend::start(&settings.storage, &settings.keys, clock, [0, 0], jwks_url).await?;
         backend.start_stacks(settings.stacks.as_ref(), settings.block).await?;
-        backend.start_orby().await?;
+        backend.start_orby(settings.orby.as_ref(), settings.block).await?;
         let apps = Apps::start(&backend.settings, &settings)?;
         let (clock, entropy) = (settings.clock.clone(), settings.entropy.clone());
         let handlers = handlers(&apps, &settings.handlers);

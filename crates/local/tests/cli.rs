@@ -9,6 +9,7 @@ use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use batch_local::orby::OrbySandbox;
 use batch_local::sqs::{Counts, QueueSettings, Sqs};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -26,6 +27,9 @@ const RELATED: &str = r#"{"operations": [
 fn command(home: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_batch-local"));
     command.current_dir(home).args(arguments).env_remove("BATCH_API_KEY").env("LOG_LEVEL", "warn");
+    for name in ["ORBY_URL", "ORBY_API_KEY", "ORBY_STATUS_METHOD", "STACKS_NODE_URL"] {
+        command.env_remove(name);
+    }
     command
 }
 
@@ -51,17 +55,24 @@ struct Serving {
     stdout: BufReader<ChildStdout>,
     url: String,
     key: String,
+    /// What it said until it listened.
+    said: String,
 }
 
 impl Serving {
     /// Starts it, and waits for its line.
     fn start(home: &Path, arguments: &[&str]) -> Self {
-        let mut child = command(home, arguments).stdout(Stdio::piped()).spawn().unwrap();
+        Self::started(command(home, arguments))
+    }
+
+    fn started(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let (mut url, mut key, mut line) = (String::new(), String::new(), String::new());
+        let (mut url, mut key, mut line, mut said) = (String::new(), String::new(), String::new(), String::new());
         while url.is_empty() {
             line.clear();
             assert_ne!(stdout.read_line(&mut line).unwrap(), 0, "it ended before it listened");
+            said.push_str(&line);
             if let Some(found) = line.trim().strip_prefix("KEY=") {
                 found.clone_into(&mut key);
             }
@@ -69,7 +80,7 @@ impl Serving {
                 found.clone_into(&mut url);
             }
         }
-        Self { child, stdout, url, key }
+        Self { child, stdout, url, key, said }
     }
 
     fn port(&self) -> &str {
@@ -199,6 +210,17 @@ async fn batches_that_were_queued_when_it_was_killed_all_end_and_take_effect_onc
     second.stop("TERM");
 }
 
+/// A line without what varies: its numbers, and the spaces that come with them.
+fn shape(line: &str) -> String {
+    let words = line.split_whitespace().map(|word| {
+        let letters = word.chars().map(|letter| if letter.is_ascii_digit() { '0' } else { letter });
+        let mut letters: Vec<char> = letters.collect();
+        letters.dedup_by(|one, other| *one == '0' && *other == '0');
+        letters.into_iter().collect::<String>()
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
 #[test]
 fn the_demo_ends_well() {
     let home = TempDir::new().unwrap();
@@ -208,6 +230,12 @@ fn the_demo_ends_well() {
     assert!(shown.contains("checks hold"), "{shown}");
     assert_eq!(shown.matches("yes (").count(), 9, "{shown}");
     assert!(text(&output.stderr).contains("100/100 completed"), "progress is a line each without a terminal");
+    let printed: Vec<String> = (shown.lines().chain(text(&output.stderr).lines())).map(shape).collect();
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap();
+    let transcript = readme.split_once("```text\n").and_then(|(_, rest)| rest.split_once("```")).unwrap().0;
+    for line in transcript.lines() {
+        assert!(printed.contains(&shape(line)), "the README shows what is not printed: {line}");
+    }
     assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0, "it leaves nothing behind");
 }
 
@@ -346,4 +374,66 @@ fn the_backend_prints_the_settings_of_the_functions_and_nothing_else() {
     {
         assert!(lines.iter().any(|(found, value)| *found == name && !value.is_empty()), "{name}");
     }
+}
+
+/// The key of an Orby that is not the service's own.
+const ORBY_KEY: &str = "the-key-of-an-orby-elsewhere";
+
+#[tokio::test]
+async fn intents_go_to_the_orby_that_is_set_and_its_key_is_never_told() {
+    let home = TempDir::new().unwrap();
+    let sandboxed = Serving::start(home.path(), &["serve", "--port", "0", "--memory"]);
+    assert!(sandboxed.said.contains("Intents go to a sandbox of Orby"), "{}", sandboxed.said);
+    sandboxed.stop("TERM");
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let orby_url = format!("http://{}", listener.local_addr().unwrap());
+    let orby = OrbySandbox::new(ORBY_KEY, &orby_url);
+    let serving = async {
+        let errors = home.path().join("errors");
+        let mut command = command(home.path(), &["serve", "--port", "0", "--memory"]);
+        command.env("ORBY_URL", &orby_url).env("ORBY_API_KEY", ORBY_KEY).env("LOG_LEVEL", "trace");
+        command.stderr(fs::File::create(&errors).unwrap());
+        let service = Serving::started(command);
+        assert!(service.said.contains("Intents go to Orby at ORBY_URL"), "{}", service.said);
+        let profile = r#"{"operations":[{"entity":"profile","action":"create","store_params":
+            {"profile_id":"p","address":"0x19E7E376E7C213B7E7e7e46cc70A5dD086DAff2A"}}]}"#;
+        assert_eq!(service.post(profile, "wait=20").await.0, 200);
+        let intents = r#"{"operations":[{"type":"transfer","from":{"token":"eth","chainId":1,"amount":"1"},
+            "to":{"address":"0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"}}]}"#;
+        let request = reqwest::Client::new().post(format!("{}/api/v1/profiles/p/batch-intent", service.url));
+        let request = request.bearer_auth(&service.key).header("content-type", "application/json").body(intents);
+        assert_eq!(request.send().await.unwrap().status(), 200);
+        let said = service.said.clone();
+        service.stop("TERM");
+        (said, fs::read_to_string(&errors).unwrap())
+    };
+    let (said, errors) = tokio::select! {
+        () = orby.clone().serve(listener, std::future::pending()) => panic!("the server ends"),
+        told = serving => told,
+    };
+    assert!(orby.take_calls().contains(&"orby_getOperationsToTransferToken".to_owned()));
+    assert!(!said.contains(ORBY_KEY) && !errors.contains(ORBY_KEY));
+}
+
+#[test]
+fn an_orby_without_its_key_stops_the_start_and_a_key_is_no_setting_to_print() {
+    let home = TempDir::new().unwrap();
+    let mut command = command(home.path(), &["serve", "--port", "0", "--memory"]);
+    let output = command.env("ORBY_URL", "https://orby.invalid").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("ORBY_API_KEY"), "{}", text(&output.stderr));
+
+    let mut backend = self::command(home.path(), &["backend", "--port", "0", "--memory"]);
+    backend.env("ORBY_URL", "https://orby.invalid").env("ORBY_API_KEY", ORBY_KEY);
+    let mut child = backend.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut notes = BufReader::new(child.stderr.take().unwrap());
+    let mut told = String::new();
+    while !told.contains("ORBY_API_KEY") {
+        assert_ne!(notes.read_line(&mut told).unwrap(), 0, "{told}");
+    }
+    assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert!(text(&output.stdout).contains("ORBY_URL=https://orby.invalid"));
+    assert!(!text(&output.stdout).contains(ORBY_KEY) && !told.contains(ORBY_KEY));
 }

@@ -4,10 +4,12 @@ use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMe
 use batch_core::app::App;
 use batch_core::execute::{self, Handled};
 use batch_core::runtime::Timestamp;
+use batch_core::trace::{self, Trace};
 use futures::FutureExt;
 use futures::future::join_all;
 use lambda_runtime::LambdaEvent;
 use std::panic::AssertUnwindSafe;
+use tracing::Instrument;
 
 /// Time kept at the end of a call for its answer, milliseconds.
 const RESERVE_MS: i64 = 5_000;
@@ -37,7 +39,21 @@ fn deadline(app: &App, given: u64) -> Timestamp {
     if given < A_DAY_MS { app.clock().now().plus_ms(given) } else { Timestamp(given) }
 }
 
+/// Works on one message in the trace that it carries.
 async fn work(app: &App, message: &SqsMessage, deadline: Timestamp) -> Handled {
+    let trace = message.attributes.get("AWSTraceHeader").and_then(|header| Trace::parse(header));
+    // Of the highest level, so that its fields are there whatever level is logged.
+    let span = tracing::error_span!(
+        "message",
+        message.id = message.message_id.as_deref(),
+        trace.id = trace.as_ref().map(Trace::id),
+        batch.id = tracing::field::Empty
+    );
+    let work = Box::pin(handle_message(app, message, deadline));
+    trace::scope(trace, work).instrument(span).await
+}
+
+async fn handle_message(app: &App, message: &SqsMessage, deadline: Timestamp) -> Handled {
     let body = message.body.as_deref().unwrap_or_default();
     let dead = message.event_source_arn.as_deref().is_some_and(|arn| arn.ends_with(DEAD_LETTERS));
     let attribute = |name: &str| message.attributes.get(name).and_then(|value| value.parse::<i64>().ok());
@@ -48,10 +64,7 @@ async fn work(app: &App, message: &SqsMessage, deadline: Timestamp) -> Handled {
         if dead { execute::bury(app, body, deadline).await } else { execute::handle(app, body, deadline).await }
     };
     let handled = AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
-        tracing::error!(
-            message.id = message.message_id.as_deref().unwrap_or_default(),
-            "working on a message panicked"
-        );
+        tracing::error!("working on a message panicked");
         Handled::Again
     });
     if dead {

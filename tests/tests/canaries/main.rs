@@ -5,6 +5,7 @@
 
 mod faults;
 mod intents;
+mod lines;
 mod requests;
 mod scene;
 mod workers;

@@ -82,7 +82,7 @@ async fn a_batch_ends_in_its_time_and_what_was_not_sent_never_is() {
     assert!(took >= most && took < most + Duration::from_secs(10), "{took:?}");
     let told = |error: &str| done["results"].as_array().unwrap().iter().filter(|item| item["error"] == error).count();
     assert_eq!(done["successCount"], 30);
-    assert_eq!(told("NOT_SENT: the time of the batch was over before the contract call could be sent"), 10);
+    assert_eq!(told("NOT_SENT: the batch ended before the contract call could be sent"), 10);
     for _ in 0..5 {
         scene.world.node.mine();
         scene.deliver().await;

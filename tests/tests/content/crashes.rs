@@ -73,6 +73,30 @@ async fn a_process_may_die_while_the_node_is_called() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_was_taken_before_is_not_given_up_for_a_node_that_is_out_of_order() {
+    use batch_tests::seam::Fault;
+    let scene = Scene::new(2).await;
+    let failing = Treatment::Refuse("ServerFailureDatabase");
+    for (content, times, treatment) in [(1000, 1, Treatment::Lose), (1000, 9, failing)] {
+        scene.world.node.rule(Rule { content: Some(content), times, treatment });
+    }
+    let id = scene.price(&["c0", "c1"], 9).await.batch_id();
+    // It is taken, and who sent it dies before that is written; then the node loses it, and fails.
+    scene.world.seam.plan("PutItem", Fault::Hang);
+    let done = run_after_death(&scene, &id, Duration::from_secs(2)).await;
+    assert_eq!(item(&done, "c0")["message"], "Price updated to 9 STX", "{done:#}");
+    let nonces: Vec<u64> = scene.nonces();
+    assert_eq!(nonces, [0, 1], "its nonce was not given to another");
+    for _ in 0..30 {
+        tokio::time::advance(Duration::from_secs(20)).await;
+        let message = json!({ "v": 1, "kind": "execute", "tenant": "t1", "batch_id": id }).to_string();
+        scene.world.deliver(&[message]).await;
+        scene.world.node.mine();
+    }
+    assert_eq!(item(&scene.batch(&id).await, "c0")["chain"]["state"], "success", "it was sent again, as it was");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lost_answer_of_the_database_is_no_second_call() {
     use batch_tests::seam::Fault;
     for operation in ["TransactWriteItems", "PutItem", "Query", "GetItem"] {

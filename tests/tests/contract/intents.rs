@@ -120,7 +120,7 @@ async fn lived(observer: &mut Observer) -> String {
     observer.rule(SEND, Treatment::DoInSilence);
     let signed = wallet().sign_all(&created.body);
     for replayed in ["", "true"] {
-        let executed = observer.intent(EXECUTE, &id, &[], &signed).await;
+        let executed = observer.intent(EXECUTE, &id, &[("prefer", "wait=20")], &signed).await;
         assert_eq!((executed.status, executed.header("idempotent-replayed")), (202, replayed), "{:#}", executed.body);
     }
     tokio::time::advance(Duration::from_secs(31)).await;
@@ -134,7 +134,7 @@ async fn lived(observer: &mut Observer) -> String {
     observer.rule(SEND, Treatment::Error("insufficient funds"));
     let signed = wallet().sign_all(&built.body);
     for replayed in ["", "true"] {
-        let executed = observer.intent(EXECUTE, &failed, &[], &signed).await;
+        let executed = observer.intent(EXECUTE, &failed, &[("prefer", "wait=20")], &signed).await;
         assert_eq!((executed.status, executed.header("idempotent-replayed")), (200, replayed), "{:#}", executed.body);
     }
     let mut other = signed.clone();

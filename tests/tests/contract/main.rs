@@ -14,6 +14,7 @@ mod examples;
 mod files;
 mod intents;
 mod limits;
+mod operations;
 mod rights;
 mod routes;
 mod schema;

@@ -9,13 +9,14 @@ use batch_core::rate::{Quotas, Rates};
 use super::files::{FUNCTIONS, OPERATIONS, resource};
 
 /// A good value of a setting.
-fn value_of(name: &str) -> String {
+pub fn value_of(name: &str) -> String {
     match name {
         "LOG_LEVEL" => "trace".to_owned(),
         "STACKS_NETWORK" => "testnet".to_owned(),
         "STACKS_FEE" => "300".to_owned(),
         "STACKS_MAX_FEE" => "4000".to_owned(),
         "CONTENT_CONCURRENCY" => "3".to_owned(),
+        "METRICS_NAMESPACE" => "Some/Namespace-1".to_owned(),
         "BATCHES_PER_MINUTE" => "7".to_owned(),
         "OPERATIONS_PER_MINUTE" => "701".to_owned(),
         name => format!("value of {name}"),
@@ -47,7 +48,7 @@ fn a_function_reads_what_it_is_given_and_starts_on_it() {
         });
         let config = config.unwrap();
         assert!(given.is_subset(&read.borrow()), "{name} does not read all that it is given");
-        assert_eq!(config.log_level, tracing::Level::TRACE);
+        assert_eq!((config.log_level, config.metrics_namespace.as_str()), (tracing::Level::TRACE, "Some/Namespace-1"));
         let quotas = if function == Function::Executor {
             Rates::default().records
         } else {
@@ -98,6 +99,7 @@ fn a_setting_that_cannot_be_meant_stops_the_start_by_name() {
         ("BATCHES_PER_MINUTE", vec!["0", "-1", "1.5", "60001", "many", "99999999999999999999"]),
         ("ORBY_API_KEY", vec![""]),
         ("OPERATIONS_PER_MINUTE", vec!["0", "699", "60000001", "x"]),
+        ("METRICS_NAMESPACE", vec!["AWS/Lambda", "a b", "a\nb", "\u{e9}"]),
     ] {
         stops(Function::Submit, name, wrong);
     }

@@ -68,7 +68,9 @@ async fn a_batch_on_two_chains_is_grouped_and_sorted_by_chain() {
     assert_eq!(gas[1]["estimatedFee"]["token"], "pol");
     // 21,000 gas at 30 gwei at most.
     assert_eq!(gas[0]["estimatedFee"]["amount"], "0.00063");
-    assert_eq!(created["estimatedFeeTotal"], json!({ "amount": "2.66", "currency": "USD" }));
+    let coins = json!([{ "token": "eth", "amount": "0.00063" }, { "token": "pol", "amount": "0.00063" }]);
+    let total = json!({ "coins": coins, "fiat": { "amount": "2.66", "currency": "USD" } });
+    assert_eq!(created["estimatedFeeTotal"], total);
     assert_eq!(created["atomicity"], "none");
     scene.run(&created).await;
     assert_eq!(scene.ended(id_of(&created)).await["status"], "completed");

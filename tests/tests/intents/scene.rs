@@ -36,6 +36,18 @@ impl Scene {
         self.world.post_with(path, &[], body).await
     }
 
+    /// POSTs these very bytes as JSON.
+    pub async fn raw(&self, path: &str, body: &[u8]) -> Answer {
+        let key = self.world.own_key();
+        self.world.send("POST", path, &[("content-type", "application/json"), ("x-api-key", key)], body).await
+    }
+
+    /// Any request with an empty object.
+    pub async fn any(&self, method: &str, path: &str) -> Answer {
+        let key = self.world.own_key();
+        self.world.send(method, path, &[("content-type", "application/json"), ("x-api-key", key)], b"{}").await
+    }
+
     pub async fn create(&self, body: &Value) -> Answer {
         self.post("/api/v1/profiles/home/batch-intent", body).await
     }

@@ -83,6 +83,29 @@ async fn orby_is_asked_about_an_operation_once_in_thirty_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_executor_ends_a_batch_that_nobody_asks_about() {
+    let scene = Scene::new().await;
+    let created = scene.created(&json!([transfer("eth", 1, "1"), transfer("pol", 137, "1")]), false).await;
+    scene.rule(SEND, 137, Treatment::DoInSilence);
+    scene.run(&created).await;
+    for _ in 0..6 {
+        scene.later(31).await;
+    }
+    let told = scene.native(id_of(&created)).await;
+    assert_eq!([&told["status"], &told["summary"]["successful"]], [&json!("completed"), &json!(2)], "{told:#}");
+    assert_eq!(scene.sent_once(), 2);
+    // What has ended is asked about no more, and has no message.
+    scene.world.orby.take_calls();
+    scene.later(31).await;
+    scene.status(id_of(&created)).await;
+    assert_eq!(scene.world.orby.take_calls(), Vec::<String>::new());
+    let entries = scene.world.get(&format!("/batches/{}/audit", id_of(&created))).await.body;
+    let executed = entries["data"].as_array().unwrap().iter().find(|entry| entry["act"] == "executed").unwrap();
+    assert_eq!([&executed["by"], &executed["signedBy"]], [&json!("alice"), &json!(scene.wallet.address())]);
+    assert_eq!(executed["signedOperations"], 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_atomic_batch_stops_and_says_that_something_was_sent() {
     let scene = Scene::new().await;
     let created = scene

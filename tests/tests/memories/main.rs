@@ -5,6 +5,7 @@
 mod batch;
 mod bodies;
 mod figures;
+mod hostile;
 mod interpreter;
 mod setting;
 mod single;

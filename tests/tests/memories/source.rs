@@ -155,3 +155,55 @@ async fn the_credential_of_the_example_is_an_api_key_as_bearer_and_the_content_t
         assert_eq!(world.send("POST", "/api/v1/batch", &headers, body.as_bytes()).await.status, status);
     }
 }
+
+/// "Batch Options": what a batch without options does is what one with the defaults does, and nothing else may be said.
+#[tokio::test(start_paused = true)]
+async fn each_option_has_the_default_and_the_bounds_of_the_table() {
+    let world = World::new().await;
+    let operations = json!([{ "type": "read", "id": "mem_none" }, { "type": "create", "data": { "content": "x" } }]);
+    let told = async |options: Value| {
+        let body = json!({ "operations": operations, "options": options });
+        let answer = world.post_with("/api/v1/batch", &[], &body).await;
+        (answer.status, settled(answer.body))
+    };
+    let plain = told(json!({})).await;
+    for (name, default) in [
+        ("continue_on_error", json!(false)),
+        ("max_retries", json!(0)),
+        ("timeout", json!(30_000)),
+        ("parallel", json!(true)),
+        ("validate_only", json!(false)),
+    ] {
+        assert_eq!(told(json!({ name: default })).await, plain, "{name}");
+    }
+    assert_eq!(plain.0, 207);
+    assert_eq!(told(json!({ "continue_on_error": true })).await.1["data"]["processed"], 1);
+    assert_eq!(told(json!({ "validate_only": true })).await.1["data"]["batch_id"], "a batch_id");
+    assert_eq!(told(json!({ "timeout": 60_000 })).await.0, 207, "60 seconds maximum");
+    assert_eq!(told(json!({ "timeout": 60_001 })).await.0, 400);
+}
+
+/// "Timeout in milliseconds for the entire batch": without one it is 30 seconds, of which 20 are waited for.
+#[tokio::test(start_paused = true)]
+async fn a_batch_without_a_timeout_ends_thirty_seconds_after_it_began() {
+    use batch_tests::seam::{Fault, Hook};
+    for (waited, code) in [(5, "success"), (11, "TIMEOUT")] {
+        let world = World::new().await;
+        // The first 49 are written, and then nothing.
+        let seam = world.seam.clone();
+        let begins = move |_: &_| seam.plan_wherever("RecordsTable", Fault::Error(500, "InternalServerError"));
+        world.seam.plan("TransactWriteItems", Fault::Before(Hook(std::sync::Arc::new(begins))));
+        let body = json!({ "operations": vec![json!({ "type": "create", "data": { "content": "x" } }); 60] });
+        let key = [("idempotency-key", "k")];
+        let answer = world.post_with("/api/v1/batch", &key, &body).await;
+        let data = &answer.body["data"];
+        assert_eq!((answer.status, &data["status"], &data["processed"]), (202, &json!("processing"), &json!(49)));
+        tokio::time::advance(std::time::Duration::from_secs(waited)).await;
+        world.seam.clear();
+        world.drain().await;
+        let ended = world.post_with("/api/v1/batch", &key, &body).await;
+        let last = &ended.body["data"]["operations"][59];
+        let told = last["error"]["code"].as_str().or(last["status"].as_str());
+        assert_eq!(told, Some(code), "{waited} s: {last:#}");
+    }
+}

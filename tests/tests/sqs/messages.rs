@@ -6,7 +6,8 @@ use aws_sdk_sqs::{
     primitives::Blob,
     types::{
         DeleteMessageBatchRequestEntry as DeleteEntry, MessageAttributeValue, MessageSystemAttributeName as SystemName,
-        QueueAttributeName as QueueName, SendMessageBatchRequestEntry as SendEntry,
+        MessageSystemAttributeNameForSends, MessageSystemAttributeValue, QueueAttributeName as QueueName,
+        SendMessageBatchRequestEntry as SendEntry,
     },
 };
 
@@ -155,4 +156,29 @@ async fn the_queue_counts_what_is_visible_in_flight_and_delayed() {
     }
     service.client.purge_queue().queue_url(&service.work).send().await.unwrap();
     assert_eq!(service.counts("work"), [0, 0, 0]);
+}
+
+/// `Root=...` is all that a trace needs; the sum is that of one attribute of this name, as for the others.
+#[tokio::test]
+async fn a_trace_arrives_as_it_was_sent_and_goes_along_to_the_dead_letters() {
+    let service = Service::in_memory().await;
+    let header =
+        |text: &str| MessageSystemAttributeValue::builder().data_type("String").string_value(text).build().unwrap();
+    let send = |text: &str| {
+        let send = service.message(&service.work, "traced");
+        send.message_system_attributes(MessageSystemAttributeNameForSends::AwsTraceHeader, header(text)).send()
+    };
+    let trace = "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1";
+    let answer = send(trace).await.unwrap();
+    assert_eq!(answer.md5_of_message_system_attributes().map(str::len), Some(32));
+    for (queue, moves) in [(&service.work, false), (&service.work, false), (&service.dead, true)] {
+        service.pass_s(60);
+        if moves {
+            assert!(service.received(&service.work).await.is_empty(), "it was received too often");
+        }
+        let message = service.only(queue).await;
+        let told = message.attributes().and_then(|system| system.get(&SystemName::AwsTraceHeader).cloned());
+        assert_eq!(told.as_deref(), Some(trace));
+    }
+    assert!(send("Root=1-5759e988").await.is_err());
 }

@@ -1,8 +1,8 @@
 //! What the service refuses, and in which words.
 
 use aws_sdk_sqs::types::{
-    DeleteMessageBatchRequestEntry as DeleteEntry, MessageSystemAttributeNameForSends as TraceHeader,
-    MessageSystemAttributeValue, QueueAttributeName as QueueName, SendMessageBatchRequestEntry as SendEntry,
+    DeleteMessageBatchRequestEntry as DeleteEntry, QueueAttributeName as QueueName,
+    SendMessageBatchRequestEntry as SendEntry,
 };
 use batch_local::sqs::{Error, QueueSettings, Redrive, Sqs};
 
@@ -73,10 +73,6 @@ async fn what_is_not_modelled_is_refused_by_name() {
     let service = Service::in_memory().await;
     let create = service.client.create_queue().queue_name("more").send().await.unwrap_err();
     assert_eq!(refusal(&create), named("InvalidAction", "com.amazon.coral.service#UnknownOperationException"));
-    let trace = MessageSystemAttributeValue::builder().data_type("String").string_value("Root=1").build().unwrap();
-    let traced = service.message(&service.work, "body").message_system_attributes(TraceHeader::AwsTraceHeader, trace);
-    let traced = refusal(&traced.send().await.unwrap_err());
-    assert_eq!(traced, named("AWS.SimpleQueueService.UnsupportedOperation", "com.amazonaws.sqs#UnsupportedOperation"));
     let ask = service.client.get_queue_attributes().queue_url(&service.work);
     let unknown = ask.attribute_names(QueueName::KmsMasterKeyId).send().await.unwrap_err();
     assert_eq!(refusal(&unknown), named("InvalidAttributeName", "com.amazonaws.sqs#InvalidAttributeName"));

@@ -46,7 +46,7 @@ pub struct ContentJob {
     /// Whose content it is.
     #[serde(rename = "c")]
     pub creator: String,
-    /// `newPrice`, `removalReason`, or the fields to change.
+    /// `newPrice`, `removalReason`, or the fields to change; the last are not in a head.
     #[serde(rename = "p")]
     pub payload: Object,
     /// Whether only the contract is called: the change itself was made by the job that this one retries.
@@ -91,7 +91,7 @@ impl Content {
 }
 
 /// The entity whose rows content jobs change.
-const ENTITY: &str = "content";
+pub const ENTITY: &str = "content";
 
 /// A contract call that is to be made once its item is changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,6 +108,23 @@ pub struct Intent {
 pub const ON_CHAIN_ID: &str = "onChainId";
 
 impl ContentJob {
+    /// As a head holds it: without the fields of a metadata job, which may be long and would be read by every poll and
+    /// listing. The batch's operations have them.
+    #[must_use]
+    pub fn in_brief(&self) -> Self {
+        let payload = match self.kind {
+            JobKind::UpdatePrice | JobKind::RemoveContent => self.payload.clone(),
+            JobKind::UpdateMetadata => Object::new(),
+        };
+        Self { payload, ..self.clone() }
+    }
+
+    /// Whether an item is still as this job has made it, in what its contract call says: another job may have given it
+    /// another price since.
+    pub fn stands(&self, row: &Object) -> bool {
+        self.kind != JobKind::UpdatePrice || row.get("price") == self.payload.get("newPrice")
+    }
+
     /// What the contract is to be told of an item that ended like this; `None` for nothing: it failed, the contract does
     /// not know it, or keeps no such thing.
     pub fn intent(&self, outcome: &Outcome) -> Option<Intent> {
@@ -151,8 +168,10 @@ pub enum Settled {
     Unknown,
 }
 
-/// The call could not be sent before the time of its batch was over.
+/// The call could not be sent before its batch ended.
 pub const NOT_SENT: &str = "NOT_SENT";
+/// Another job has changed the item since: the contract is told of that one.
+pub const SUPERSEDED: &str = "SUPERSEDED";
 /// This deployment has no key of the creator's.
 pub const NO_SIGNER: &str = "NO_SIGNER";
 /// This deployment has no node.

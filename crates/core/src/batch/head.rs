@@ -10,6 +10,7 @@ use crate::auth::{Caller, Tenant};
 use crate::limits::{BACKGROUND_TIMEOUT_MS, CONTENT_TIMEOUT_MS, DEFAULT_TIMEOUT_MS, REMAINS_MS, RETENTION_MS};
 use crate::operation::{Operation, OperationId};
 use crate::runtime::Timestamp;
+use crate::trace::Trace;
 
 /// The contract a batch came in by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,6 +115,8 @@ pub struct Head {
     pub job: Option<ContentJob>,
     /// Whom it acts for, for a batch of intents.
     pub profile: Option<Profile>,
+    /// The trace of the request that made it, so that whatever works on it later is found by the same id.
+    pub trace: Option<Trace>,
     /// The operations.
     pub operations: Operations,
 }
@@ -151,6 +154,28 @@ impl Head {
             (None, true) => (self.created, BACKGROUND_TIMEOUT_MS),
         };
         from.plus_ms(ms).plus_ms(paused_ms)
+    }
+
+    /// How long it was worked on until `state`, milliseconds, the time it waited for its client left out: while it was
+    /// paused, and until intents were signed.
+    pub fn worked_ms(&self, state: &State) -> i64 {
+        let from = if self.profile.is_some() { state.started } else { self.created };
+        (state.updated.since_ms(from) - state.paused_ms).max(0)
+    }
+
+    /// The order its operations run in: positions in the request, those that follow one another as `first-last`.
+    pub fn order_text(&self) -> String {
+        let mut runs: Vec<(usize, usize)> = Vec::new();
+        for index in &self.order {
+            match runs.last_mut() {
+                Some((_, last)) if *last + 1 == *index => *last = *index,
+                _ => runs.push((*index, *index)),
+            }
+        }
+        let text = |(first, last): (usize, usize)| {
+            if first == last { first.to_string() } else { format!("{first}-{last}") }
+        };
+        runs.into_iter().map(text).collect::<Vec<_>>().join(",")
     }
 
     /// Where it stands, with `state` as the store has it.

@@ -1,5 +1,7 @@
 //! What a batch of intents holds: what was asked, and what was built so that it comes about.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -14,6 +16,9 @@ pub struct Profile {
     pub id: String,
     /// The account that signs.
     pub address: String,
+    /// What Orby calls it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
 }
 
 /// Shows no address.
@@ -70,6 +75,9 @@ pub struct Set {
     /// Why nothing was built.
     #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
     pub defeat: Option<Defeat>,
+    /// Position of the operation that it is built of again, in the batch that is retried.
+    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
+    pub retry_of: Option<usize>,
     /// What it costs about and in which currency, in Orby's opinion.
     #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
     pub fiat: Option<(String, String)>,
@@ -96,7 +104,47 @@ pub struct Intents {
     pub order: Vec<usize>,
 }
 
+impl Set {
+    /// Chains it touches: what Orby built may reach further than what was asked.
+    pub fn chains(&self) -> BTreeSet<u64> {
+        let built = self.unsigned.iter().filter_map(|operation| operation["chainId"].as_u64());
+        built.chain([self.chain]).collect()
+    }
+
+    /// Chains on which it takes nonces of the account.
+    pub fn numbered_chains(&self) -> BTreeSet<u64> {
+        let numbered = self.unsigned.iter().filter(|operation| operation["nonce"].is_number());
+        numbered.filter_map(|operation| operation["chainId"].as_u64()).collect()
+    }
+
+    /// Whether the last of its operations is a transaction, whose hash is known once it is signed.
+    pub fn ends_in_transaction(&self) -> bool {
+        self.unsigned.last().is_some_and(|operation| operation["format"] == "TRANSACTION")
+    }
+}
+
 impl Intents {
+    /// What is sent side by side, each part in its order. Sets that share a chain share a part, since their nonces follow
+    /// one another; of an atomic batch all do.
+    pub fn lanes(&self, atomic: bool) -> Vec<Vec<usize>> {
+        let mut lanes: Vec<(BTreeSet<u64>, Vec<usize>)> = Vec::new();
+        for index in &self.order {
+            let mut chains = self.sets.get(*index).map(Set::chains).unwrap_or_default();
+            let mut lane = vec![*index];
+            lanes.retain_mut(|(others, members)| {
+                let apart = !atomic && others.is_disjoint(&chains);
+                if !apart {
+                    chains.append(others);
+                    lane.append(members);
+                }
+                apart
+            });
+            lane.sort_by_key(|index| self.order.iter().position(|other| other == index));
+            lanes.push((chains, lane));
+        }
+        lanes.into_iter().map(|(_, lane)| lane).collect()
+    }
+
     /// The operations as every contract knows them: a name, and what it is.
     pub fn operations(&self) -> Vec<Operation> {
         let operation = |(index, set): (usize, &Set)| Operation {
@@ -148,5 +196,35 @@ impl Phase {
     /// Whether Orby may know what becomes of it.
     pub fn is_open(&self) -> bool {
         matches!(self, Self::Sending | Self::Taken)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn set(chain: u64, built: &[u64]) -> Set {
+        Set {
+            id: String::new(),
+            kind: String::new(),
+            chain,
+            asked: Value::Null,
+            unsigned: built.iter().map(|chain| json!({ "chainId": chain, "nonce": 0 })).collect(),
+            merged_into: None,
+            defeat: None,
+            retry_of: None,
+            fiat: None,
+        }
+    }
+
+    #[test]
+    fn sets_that_share_a_chain_are_sent_one_after_another() {
+        let sets = vec![set(1, &[1]), set(10, &[10]), set(137, &[137]), set(1, &[1, 137])];
+        let intents = Intents { sets, notes: Vec::new(), order: vec![0, 3, 1, 2] };
+        assert_eq!(intents.lanes(false), [vec![1], vec![0, 3, 2]]);
+        assert_eq!(intents.lanes(true), [[0, 3, 1, 2]]);
+        assert_eq!(intents.sets[3].numbered_chains(), BTreeSet::from([1, 137]));
     }
 }

@@ -8,7 +8,10 @@ mod options;
 mod pack;
 mod state;
 
-pub use content::{Call, Content, ContentJob, Intent, JobKind, NO_NODE, NO_SIGNER, NOT_SENT, ON_CHAIN_ID, Settled};
+pub use content::{
+    Call, Content, ContentJob, ENTITY as CONTENT_ENTITY, Intent, JobKind, NO_NODE, NO_SIGNER, NOT_SENT, ON_CHAIN_ID,
+    SUPERSEDED, Settled,
+};
 pub use entry::Entry;
 pub use head::{Dialect, Head, Lineage, Operations, Work};
 pub use intents::{Defeat, Intents, Phase, Profile, Set};

@@ -69,7 +69,7 @@ pub(super) async fn close(
         let sent = Sent { signer: address.clone(), at: now, nonce, signed: payment.clone() };
         let place = LedgerPlace::Nonce(nonce);
         let entry = Entry { place, intent: None, sent: Some(sent), refused: None, progress: None };
-        if store.claim(keys, head, (network, &address, &nonces), &[entry]).await? != Claimed::Done {
+        if store.claim(keys, head, (network, &address, &nonces), (&[entry], &[])).await? != Claimed::Done {
             return Ok(());
         }
         tracing::warn!(batch.id = %head.id, "a nonce that no call took is filled by a payment");

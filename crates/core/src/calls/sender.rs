@@ -1,6 +1,6 @@
 //! One run of making a batch's calls.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
@@ -10,10 +10,12 @@ use futures::stream::FuturesUnordered;
 
 use super::gap;
 use super::outcome::{MOST_ATTEMPTS, Next, next};
+use super::standing::{self, Standing};
 use crate::app::App;
-use crate::batch::{ContentJob, Head, NO_NODE, NO_SIGNER, NOT_SENT, Settled, State};
+use crate::batch::{ContentJob, Head, NO_NODE, NO_SIGNER, NOT_SENT, SUPERSEDED, Settled, State};
 use crate::gateway::stacks::{Broadcast, Chain, Lost, Payload, Progress, Signer};
 use crate::limits::{FOLD_ITEMS, FOLD_MS};
+use crate::plan::RowKey;
 use crate::runtime::Timestamp;
 use crate::store::{Claimed, Entry, Fault, LedgerPlace as Place, Sent, Store, TenantKey, Written};
 
@@ -39,6 +41,8 @@ struct Ready {
 pub(super) struct Sender<'a> {
     app: &'a App,
     head: &'a Head,
+    /// Of the items, by position.
+    ids: &'a [String],
     keys: TenantKey,
     store: Store,
     until: Timestamp,
@@ -61,7 +65,7 @@ pub(super) struct Sender<'a> {
 impl<'a> Sender<'a> {
     pub fn new(
         app: &'a App,
-        head: &'a Head,
+        (head, ids): (&'a Head, &'a [String]),
         (keys, store, until): (TenantKey, Store, Timestamp),
         (state, entries): (State, Vec<Entry>),
     ) -> Self {
@@ -69,6 +73,7 @@ impl<'a> Sender<'a> {
         let mut sender = Self {
             app,
             head,
+            ids,
             keys,
             store,
             until,
@@ -188,13 +193,17 @@ impl<'a> Sender<'a> {
         let account = self.account.unwrap_or(0);
         let mut nonces = self.store.nonces(network, &address).await?;
         nonces.catch_up(account);
-        let mut claimed = Vec::new();
-        while claimed.len() < slots {
-            let lowest = nonces.free.first().copied().unwrap_or(nonces.next);
-            if lowest >= account.saturating_add(self.app.limits().in_chain) {
-                break;
-            }
+        let most = account.saturating_add(self.app.limits().in_chain);
+        if nonces.lowest() >= most {
+            return Ok(());
+        }
+        let standing = self.leave_out_what_no_longer_stands(job, slots).await?;
+        let (mut claimed, mut rows) = (Vec::new(), Vec::new());
+        while claimed.len() < slots && nonces.lowest() < most {
             let Some(mut entry) = self.unsigned.pop_front() else { break };
+            if let Place::Item(index) = entry.place {
+                rows.extend(standing.get(&index).cloned());
+            }
             let Some(intent) = &entry.intent else { continue };
             let payload = chain.call(&intent.function, intent.arguments.clone());
             let fee = self.fee(chain, &payload).await;
@@ -208,7 +217,7 @@ impl<'a> Sender<'a> {
             return Ok(());
         }
         tracing::debug!(batch.id = %self.head.id, calls = claimed.len(), kind = job.kind.as_str(), "calls are signed");
-        match self.store.claim(&self.keys, self.head, (network, &address, &nonces), &claimed).await? {
+        match self.store.claim(&self.keys, self.head, (network, &address, &nonces), (&claimed, &rows)).await? {
             Claimed::Done => {
                 for entry in claimed {
                     self.send(chain, Ready { entry, attempts: 1, known: false, from: Timestamp(0) });
@@ -222,6 +231,24 @@ impl<'a> Sender<'a> {
             Claimed::Late => self.over = true,
         }
         Ok(())
+    }
+
+    /// Settles those of the next `slots` calls that the contract is not to be told of any more; the rows of the others, by
+    /// position.
+    async fn leave_out_what_no_longer_stands(
+        &mut self,
+        job: &ContentJob,
+        slots: usize,
+    ) -> Result<BTreeMap<usize, (RowKey, u64)>, Fault> {
+        let next = self.unsigned.iter().take(slots).filter_map(|entry| match entry.place {
+            Place::Item(index) => Some((index, self.ids.get(index)?.as_str())),
+            Place::Nonce(_) => None,
+        });
+        let Standing { rows, superseded } = standing::of(&self.store, &self.keys, job, next.collect()).await?;
+        self.blocked &= superseded.is_empty();
+        self.unsigned.retain(|entry| !matches!(entry.place, Place::Item(index) if superseded.contains(&index)));
+        self.settled.extend(superseded.into_iter().map(|index| (index, Settled::refused(SUPERSEDED))));
+        Ok(rows)
     }
 
     /// What is offered for a call: asked once a run, for all calls of a batch are alike.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::batch::{BatchId, Head, Intents, Phase, Set, State, Status};
-use crate::intent::{Tokens, Unsigned, amount, fee_of};
+use crate::intent::{Cost, Tokens, Unsigned, amount, cost_of, sum_of};
 use crate::json::Object;
 use crate::limits::MAX_RETRY_ATTEMPTS;
 use crate::operation::{Code, Problem};
@@ -43,22 +43,29 @@ pub fn created(head: &Head, intents: &Intents, tokens: &Tokens) -> Value {
     places.sort_unstable();
     let operations = places.iter().filter_map(|(_, index)| Some(set(*index, intents.sets.get(*index)?)));
     let order: Vec<String> = intents.order.iter().map(|index| format!("op_{index}")).collect();
-    let chains: BTreeSet<u64> = intents.sets.iter().map(|set| set.chain).collect();
-    let atomicity = match (head.options.atomic, chains.len()) {
-        (false, _) => "none",
-        (true, _) => "stop-on-failure",
-    };
-    let mut told = json!({
+    let chains: BTreeSet<u64> = intents.sets.iter().flat_map(Set::chains).collect();
+    let atomicity = if head.options.atomic { "stop-on-failure" } else { "none" };
+    let unsigned = intents.sets.iter().flat_map(|set| &set.unsigned);
+    let unsigned: Vec<Unsigned> = unsigned.filter_map(|value| Unsigned::read(value).ok()).collect();
+    let costs: Vec<(u64, Cost)> =
+        chains.iter().filter_map(|id| Some((*id, cost_of(tokens.chain(*id)?, unsigned.iter())))).collect();
+    let sums: Vec<Value> = sum_of(costs.iter().map(|(_, cost)| cost.clone())).iter().map(cost_told).collect();
+    let mut total = json!({ "coins": sums });
+    if let (Value::Object(total), Some(fiat)) = (&mut total, fiat(intents.sets.iter())) {
+        total.insert("fiat".into(), fiat);
+    }
+    json!({
         "batchId": head.id.as_str(),
         "operations": operations.collect::<Vec<Value>>(),
         "executionOrder": order,
-        "gas": chains.iter().filter_map(|chain| gas(*chain, intents, tokens)).collect::<Vec<Value>>(),
+        "gas": costs.iter().map(|(chain, cost)| gas(*chain, cost, intents)).collect::<Vec<Value>>(),
+        "estimatedFeeTotal": total,
         "atomicity": atomicity,
-    });
-    if let (Value::Object(told), Some(total)) = (&mut told, fiat(intents.sets.iter())) {
-        told.insert("estimatedFeeTotal".into(), total);
-    }
-    told
+    })
+}
+
+fn cost_told(cost: &Cost) -> Value {
+    json!({ "token": cost.coin, "amount": amount::format(cost.units, cost.decimals) })
 }
 
 fn set(index: usize, set: &Set) -> Value {
@@ -70,6 +77,7 @@ fn set(index: usize, set: &Set) -> Value {
         "chainId": set.chain,
     });
     let Value::Object(fields) = &mut told else { return told };
+    fields.extend(set.retry_of.map(|place| ("retryOf".to_owned(), format!("op_{place}").into())));
     match (&set.merged_into, &set.defeat) {
         (Some(other), _) => {
             fields.insert("mergedInto".into(), format!("op_{other}").into());
@@ -99,17 +107,17 @@ fn error_of(reason: crate::intent::Reason, suggestion: &str) -> Value {
     json!({ "code": reason.as_str(), "message": reason.message(), "suggestion": suggestion })
 }
 
-fn gas(chain: u64, intents: &Intents, tokens: &Tokens) -> Option<Value> {
-    let on = || intents.sets.iter().enumerate().filter(move |(_, set)| set.chain == chain);
-    let unsigned: Vec<Unsigned> =
-        on().flat_map(|(_, set)| &set.unsigned).filter_map(|value| Unsigned::read(value).ok()).collect();
+/// What a chain costs. Orby's estimate is for whole operations, so it is told of the chain that they were asked for on.
+fn gas(chain: u64, cost: &Cost, intents: &Intents) -> Value {
+    let on = || intents.sets.iter().enumerate().filter(move |(_, set)| set.chains().contains(&chain));
     let operations: Vec<String> = on().map(|(index, _)| format!("op_{index}")).collect();
     let notes = intents.notes.iter().find(|(id, _)| *id == chain).map(|(_, notes)| notes.clone()).unwrap_or_default();
-    let mut fee = fee_of(tokens.chain(chain)?, unsigned.iter());
-    if let (Value::Object(fee), Some(fiat)) = (&mut fee, fiat(on().map(|(_, set)| set))) {
+    let mut fee = cost_told(cost);
+    let own = on().map(|(_, set)| set).filter(|set| set.chain == chain);
+    if let (Value::Object(fee), Some(fiat)) = (&mut fee, fiat(own)) {
         fee.insert("fiat".into(), fiat);
     }
-    Some(json!({ "chainId": chain, "operations": operations, "estimatedFee": fee, "optimizations": notes }))
+    json!({ "chainId": chain, "operations": operations, "estimatedFee": fee, "optimizations": notes })
 }
 
 /// The sum of Orby's estimates; `None` where one is missing, or in another currency.
@@ -272,7 +280,9 @@ pub fn analysis(head: &Head, state: Option<&State>, told: &[Told<'_>], ended: bo
         })
         .collect();
     let attempt = head.lineage.as_ref().map_or(0, |lineage| lineage.attempt);
-    let again: Vec<&Value> = failed.iter().chain(&impacted).map(|one| &one["operationId"]).collect();
+    // An atomic batch is built as a whole or not at all, so a part of it is no use.
+    let useful = |failed: &&Value| head.options.atomic || failed["retryable"] == true;
+    let again: Vec<&Value> = failed.iter().filter(useful).chain(&impacted).map(|one| &one["operationId"]).collect();
     let retry = (ended && !again.is_empty() && attempt < MAX_RETRY_ATTEMPTS).then(|| {
         json!({ "method": "POST", "path": format!("/api/v1/batch/{}/retry", head.id), "body": { "operationIds": again } })
     });

@@ -7,6 +7,7 @@ use super::chunk::{Chunk, checks, fold};
 use super::evaluate::Step;
 use super::posting::Post;
 use super::run::{Next, Session};
+use super::tell::Refused;
 use crate::batch::{Intent, State};
 use crate::limits::{Limits, MAX_ROUNDS};
 use crate::operation::{Code, Failure, Outcome};
@@ -122,8 +123,12 @@ impl Session<'_> {
             }
             Commit::Guard(stands) => self.adopt(*stands, state, (steps, actions)).await,
             // The run looks at the time next, and ends the batch or itself.
-            Commit::Late => Ok(Next::Replan),
+            Commit::Late => {
+                self.tell_refused(steps, Refused::Late);
+                Ok(Next::Replan)
+            }
             Commit::Refused(known, locked) => {
+                self.tell_refused(steps, if known.is_empty() { Refused::Locked } else { Refused::Changed });
                 let keys: Vec<Key> = known.iter().map(Refusal::key).collect();
                 if self.learn(known) {
                     self.contended(steps, &keys).await;
@@ -132,6 +137,7 @@ impl Session<'_> {
                 Ok(Next::Replan)
             }
             Commit::Busy(keys) => {
+                self.tell_refused(steps, Refused::Busy);
                 self.most = (steps.len() / 2).max(1);
                 // Without time to wait there is none to try again in: the next run does.
                 if self.contended(steps, &keys).await && !self.store.pause(self.rounds).await {
@@ -140,6 +146,7 @@ impl Session<'_> {
                 Ok(Next::Replan)
             }
             Commit::Invalid(keys) => {
+                self.tell_refused(steps, Refused::Invalid);
                 self.invalid(steps, &keys);
                 Ok(Next::Replan)
             }
@@ -242,7 +249,7 @@ pub(super) fn written_bytes(action: &Write) -> usize {
 }
 
 /// Items of a transaction that does `actions`.
-fn items(actions: &[Write]) -> usize {
+pub(super) fn items(actions: &[Write]) -> usize {
     actions.iter().map(Write::items).sum()
 }
 

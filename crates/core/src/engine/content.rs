@@ -62,7 +62,7 @@ fn changed(
 
 /// A call is repeated only while the item is as that call would tell the contract.
 fn unchanged(job: &ContentJob, row: &Object) -> Result<(), Failure> {
-    if job.kind == JobKind::UpdatePrice && row.get("price") != job.payload.get("newPrice") {
+    if !job.stands(row) {
         let message = "The price has been changed since; this one is not sent to the contract any more";
         return Err(Failure::new(Code::ConditionFailed, message));
     }

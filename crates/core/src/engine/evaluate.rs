@@ -8,15 +8,13 @@ use super::resolve::{Outcomes, budget, conditions, values};
 use super::snapshot::{Need, Snapshot};
 use super::turn::Turn;
 use super::view::{Change, Halt, View};
-use super::{change, content, create, read, search};
+use super::{change, content, create, read, search, storable};
 use crate::auth::Caller;
 use crate::batch::Options;
-use crate::json::Object;
-use crate::limits::{MAX_ITEM_BYTES, MAX_RESULT_BYTES, MAX_RESULTS_BYTES, MAX_ROW_DEPTH};
+use crate::limits::{MAX_RESULT_BYTES, MAX_RESULTS_BYTES};
 use crate::model::Model;
 use crate::operation::{Action, Code, Failure, Outcome, SkipReason};
 use crate::plan::Key;
-use crate::plan::item_bytes;
 use crate::plan::reference::Budget;
 use crate::plan::{Plan, ReadOptions, narrowed};
 use crate::runtime::Timestamp;
@@ -227,16 +225,7 @@ impl Evaluation<'_> {
     fn accept(&mut self, effect: Effect) -> Result<(Outcome, Vec<Change>), Halt> {
         for change in &effect.changes {
             if let Change::Row(key, Some(row)) = change {
-                if depth(row) > MAX_ROW_DEPTH {
-                    let message = format!("the row would be nested more than {MAX_ROW_DEPTH} levels deep");
-                    return Err(Failure::new(Code::InvalidValue, message).at("/store_params").into());
-                }
-                let bytes = item_bytes(row);
-                if bytes > MAX_ITEM_BYTES {
-                    let message =
-                        format!("{} would be a row of {bytes} bytes; {MAX_ITEM_BYTES} is the most", key.entity);
-                    return Err(Failure::new(Code::ItemTooLarge, message).at("/store_params").into());
-                }
+                storable::check(&key.entity, row)?;
             }
         }
         let outcome = Outcome::Completed { data: Value::Array(effect.data) };
@@ -267,18 +256,6 @@ fn ended<'o>(
         }
     }
     ended
-}
-
-/// Levels of lists and objects, the row itself the first. References can stack what each was shallow enough by itself.
-fn depth(row: &Object) -> usize {
-    fn of(value: &Value) -> usize {
-        match value {
-            Value::Array(items) => 1 + items.iter().map(of).max().unwrap_or(0),
-            Value::Object(fields) => depth(fields),
-            _ => 0,
-        }
-    }
-    1 + row.values().map(of).max().unwrap_or(0)
 }
 
 /// Bytes of an outcome as JSON text.

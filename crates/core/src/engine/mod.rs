@@ -21,6 +21,8 @@ mod resolve;
 mod run;
 mod search;
 mod snapshot;
+mod storable;
+mod tell;
 mod turn;
 mod view;
 mod wide;

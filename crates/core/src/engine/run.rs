@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use super::action::Action as Write;
 use super::chunk::advance;
+use super::commit::items;
 use super::evaluate::{Job, Progress, Step, evaluate};
 use super::snapshot::{Need, Snapshot};
+use super::tell::Refused;
 use crate::batch::{Cut, Head, Segment, State, Status, pack};
 use crate::limits::{Limits, MAX_PAUSE_MS, MAX_ROUNDS};
 use crate::metrics::Effort;
@@ -46,6 +48,8 @@ pub struct Ran {
     pub outcomes: Vec<Outcome>,
     /// What it took.
     pub effort: Effort,
+    /// Whether it was this run that wrote the end of the batch.
+    pub wrote_end: bool,
 }
 
 impl Ran {
@@ -55,7 +59,7 @@ impl Ran {
         if let Some(cut) = state.as_ref().and_then(|state| state.cut) {
             outcomes.resize_with(head.total(), || cut.outcome());
         }
-        Self { state, plan, outcomes, effort: Effort::default() }
+        Self { state, plan, outcomes, effort: Effort::default(), wrote_end: false }
     }
 
     /// Whether the batch has ended.
@@ -86,6 +90,8 @@ pub async fn run(run: &Run<'_>, state: Option<State>, contents: Contents) -> Res
         retried: BTreeMap::new(),
         rounds: 0,
         effort: Effort::default(),
+        refused: 0,
+        wrote_end: false,
         most: run.limits.chunk_operations,
         at_once: false,
         over: false,
@@ -98,8 +104,9 @@ pub async fn run(run: &Run<'_>, state: Option<State>, contents: Contents) -> Res
         }
         session.step().await?;
     }
-    let (state, outcomes, effort) = (session.state, session.outcomes, session.effort);
-    Ok(Ran { effort, ..Ran::new(run.head, state, plan, outcomes) })
+    let (state, outcomes) = (session.state, session.outcomes);
+    let (effort, wrote_end) = (session.effort, session.wrote_end);
+    Ok(Ran { effort, wrote_end, ..Ran::new(run.head, state, plan, outcomes) })
 }
 
 /// One run: what it knows of the batch and of the rows, and how much trouble it has had.
@@ -120,6 +127,9 @@ pub(super) struct Session<'a> {
     /// Attempts since the cursor last moved.
     pub rounds: u32,
     pub effort: Effort,
+    /// Commits that had no effect since the cursor last moved.
+    pub refused: u32,
+    wrote_end: bool,
     /// Operations in a chunk, at most; halved by contention.
     pub most: usize,
     /// Whether all that was read was read as of one moment.
@@ -295,12 +305,14 @@ impl Session<'_> {
     }
 
     pub fn moved(&mut self, state: State, steps: &[Step], actions: Vec<Write>) {
+        self.tell_committed(&state, steps, items(&actions));
+        self.wrote_end |= state.status.is_terminal();
         advance(&mut self.snapshot, actions);
         self.outcomes.extend(steps.iter().map(|step| step.outcome.clone()));
         self.state = Some(state);
         // A state that ends no operation is no progress: contention goes on being counted.
         if !steps.is_empty() {
-            self.rounds = 0;
+            (self.rounds, self.refused) = (0, 0);
             self.most = (self.most * 2).min(self.run.limits.chunk_operations);
         }
     }
@@ -324,6 +336,7 @@ impl Session<'_> {
             self.moved(ours, steps, actions);
             return Ok(Next::Continue);
         }
+        self.tell_refused(steps, Refused::Guard);
         self.outcomes = self.store.contents(&self.keys, head, Some(&stands)).await?.outcomes;
         self.state = Some(stands);
         self.snapshot = Snapshot::default();

@@ -9,6 +9,7 @@ use super::action::Action as Write;
 use super::commit::written_bytes;
 use super::evaluate::Step;
 use super::run::{Next, Session};
+use super::tell::Refused;
 use crate::batch::{Attempt, State};
 use crate::limits::MAX_ROUNDS;
 use crate::plan::{Key, item_bytes};
@@ -78,6 +79,7 @@ impl Session<'_> {
             let mut wanted: Vec<Planned> = redo.planned.get(from..until).unwrap_or_default().to_vec();
             while !wanted.is_empty() {
                 if self.run.clock.now() >= self.run.until.min(self.deadline()) {
+                    self.tell_refused(steps, Refused::Late);
                     return Ok(Locking::Lost(until));
                 }
                 let mine = Lock::new(&self.run.head.id, attempt);
@@ -92,6 +94,7 @@ impl Session<'_> {
                         if self.free(others).await? { None } else { Some(keys) }
                     }
                     Commit::Refused(known, _) => {
+                        self.tell_refused(steps, Refused::Changed);
                         let keys: Vec<Key> = known.iter().map(Refusal::key).collect();
                         if self.learn(known) {
                             self.contended(steps, &keys).await;
@@ -99,8 +102,12 @@ impl Session<'_> {
                         return Ok(Locking::Lost(until));
                     }
                     Commit::Busy(keys) => Some(keys),
-                    Commit::Late => return Ok(Locking::Lost(until)),
+                    Commit::Late => {
+                        self.tell_refused(steps, Refused::Late);
+                        return Ok(Locking::Lost(until));
+                    }
                     Commit::Invalid(keys) => {
+                        self.tell_refused(steps, Refused::Invalid);
                         self.invalid(steps, &keys);
                         return Ok(Locking::Lost(until));
                     }
@@ -108,10 +115,12 @@ impl Session<'_> {
                 if let Some(keys) = busy {
                     rounds += 1;
                     if rounds > MAX_ROUNDS {
+                        self.tell_refused(steps, Refused::Busy);
                         self.contended(steps, &keys).await;
                         return Ok(Locking::Lost(until));
                     }
                     if !self.store.pause(rounds).await {
+                        self.tell_refused(steps, Refused::Late);
                         return Ok(Locking::Lost(until));
                     }
                 }

@@ -78,7 +78,8 @@ pub(super) async fn batch(app: &App, caller: &Caller, id: &str, request: &Reques
         Ok(results) => results,
         Err(fault) => return Reply::fault(&fault, &request.request_id),
     };
-    let ids = results.plan.content().map(|content| content.ids.as_slice()).unwrap_or_default();
+    let asked = results.plan.content();
+    let (job, ids) = asked.map_or((job, &[][..]), |asked| (&asked.job, asked.ids.as_slice()));
     let results_url = format!("{}/batches/{}/results", request.base_path, head.id);
     let room = Room { bytes: MAX_RESPONSE_BYTES, results_url: &results_url };
     let body = content::batch((&head, job, state.as_ref()), ids, &results.outcomes, &calls, &room);

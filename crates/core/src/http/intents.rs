@@ -3,14 +3,15 @@
 use serde_json::{Value, json};
 
 use super::writes::{idempotency_key, missing};
-use super::{Reply, Request, body};
+use super::{Reply, Request, body, prefer};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::batch::{BatchId, Summary};
 use crate::dialect::intents as wire;
 use crate::dialect::native;
-use crate::intents::{self, Asked, Batch, Stopped};
+use crate::intents::{self, Asked, Batch, Retried, Stopped};
 use crate::operation::Code;
+use crate::submit::Preference;
 
 pub(super) async fn create(app: &App, caller: &Caller, profile: &str, request: &Request) -> Reply {
     let read = match body::read(request) {
@@ -38,7 +39,13 @@ pub(super) async fn execute(app: &App, caller: &Caller, id: &str, request: &Requ
         Err(reply) => return reply,
     };
     let Some(id) = BatchId::parse(id) else { return missing() };
-    match Box::pin(intents::execute(app, caller, &id, &read)).await {
+    let preference = prefer::read(&request.headers);
+    let wait_ms = match (preference.background, preference.wait_s) {
+        (true, _) => 0,
+        (false, Some(seconds)) => i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000),
+        (false, None) => i64::MAX,
+    };
+    match Box::pin(intents::execute(app, caller, &id, (&read, wait_ms))).await {
         Ok(executed) => {
             let batch = &executed.batch;
             let (head, state) = (&batch.stored.head, batch.stored.state.as_ref());
@@ -48,6 +55,12 @@ pub(super) async fn execute(app: &App, caller: &Caller, id: &str, request: &Requ
             let status = if batch.is_waiting() { 202 } else { 200 };
             let reply = about(Reply::told(status, body), batch, request);
             let reply = if status == 202 { reply.header("Retry-After", "2") } else { reply };
+            let applied =
+                Preference { background: preference.background && status == 202, minimal: false, ..preference };
+            let reply = match prefer::applied(&applied) {
+                Some(applied) => reply.header("Preference-Applied", applied),
+                None => reply,
+            };
             if executed.replayed { reply.header("Idempotent-Replayed", "true") } else { reply }
         }
         Err(stopped) => refused(stopped, request),
@@ -80,7 +93,7 @@ pub(super) async fn retry(app: &App, caller: &Caller, id: &str, request: &Reques
     let Some(id) = BatchId::parse(id) else { return missing() };
     let asked = Asked { path: &request.path, idempotency_key, body: &read };
     match Box::pin(intents::retry(app, caller, &id, asked)).await {
-        Ok((created, count, attempt)) => {
+        Ok(Retried { created, count, attempt }) => {
             let head = &created.batch.stored.head;
             let told = wire::created(head, &created.batch.intents, app.tokens());
             let body = wire::retried(told, &head.id, (count, attempt));

@@ -1,6 +1,6 @@
 //! `GET` routes.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{Reply, Request};
 use crate::app::App;
@@ -37,43 +37,58 @@ pub(super) fn capabilities(app: &App) -> Reply {
             "actions": actions,
             "entities": entities,
             "rateLimits": rate_limits,
-            "limits": {
-                "operations": limits::MAX_OPERATIONS,
-                "bodyBytes": limits::MAX_BODY_BYTES,
-                "expandedBodyBytes": limits::MAX_EXPANDED_BYTES,
-                "bodyDepth": limits::MAX_DEPTH,
-                "headerBytes": limits::MAX_HEADER_BYTES,
-                "queryBytes": limits::MAX_QUERY_BYTES,
-                "responseBytes": limits::MAX_RESPONSE_BYTES,
-                "idempotencyKeyLength": limits::MAX_IDEMPOTENCY_KEY,
-                "referenceLength": limits::MAX_REFERENCE,
-                "idBytes": limits::MAX_ID_BYTES,
-                "dependenciesPerOperation": limits::MAX_DEPENDENCIES,
-                "referencesPerOperation": limits::MAX_REFERENCES_PER_OPERATION,
-                "substitutedBytesPerOperation": limits::MAX_SUBSTITUTED_PER_OPERATION,
-                "substitutedBytesPerBatch": limits::MAX_SUBSTITUTED_PER_BATCH,
-                "rowBytes": limits::MAX_ITEM_BYTES,
-                "resultBytesPerOperation": limits::MAX_RESULT_BYTES,
-                "resultBytesPerBatch": limits::MAX_RESULTS_BYTES,
-                "readLimit": limits::MAX_READ_LIMIT,
-                "defaultReadLimit": limits::DEFAULT_READ_LIMIT,
-                "scannedRows": limits::MAX_SCANNED_ROWS,
-                "searchLimit": limits::MAX_SEARCH_LIMIT,
-                "defaultSearchLimit": limits::DEFAULT_SEARCH_LIMIT,
-                "queryCharacters": limits::MAX_QUERY_CHARS,
-                "queryWords": limits::MAX_QUERY_WORDS,
-                "filterValues": limits::MAX_FILTER_VALUES,
-                "timeoutMs": limits::MAX_TIMEOUT_MS,
-                "defaultTimeoutMs": limits::DEFAULT_TIMEOUT_MS,
-                "maxRetries": limits::MAX_RETRIES,
-                "inlineMs": limits::INLINE_BUDGET_MS,
-                "atomicActions": app.limits().actions,
-                "atomicBytes": app.limits().bytes,
-                "retentionMs": limits::RETENTION_MS,
-                "pageSize": limits::MAX_PAGE,
-            },
+            "limits": limits_told(app),
         }),
     )
+}
+
+/// Every limit by the name it is told under.
+fn limits_told(app: &App) -> Value {
+    let told: [(&str, Value); 42] = [
+        ("operations", limits::MAX_OPERATIONS.into()),
+        ("intents", limits::MAX_INTENTS.into()),
+        ("bodyBytes", limits::MAX_BODY_BYTES.into()),
+        ("expandedBodyBytes", limits::MAX_EXPANDED_BYTES.into()),
+        ("bodyDepth", limits::MAX_DEPTH.into()),
+        ("headerBytes", limits::MAX_HEADER_BYTES.into()),
+        ("queryBytes", limits::MAX_QUERY_BYTES.into()),
+        ("responseBytes", limits::MAX_RESPONSE_BYTES.into()),
+        ("idempotencyKeyLength", limits::MAX_IDEMPOTENCY_KEY.into()),
+        ("referenceLength", limits::MAX_REFERENCE.into()),
+        ("idBytes", limits::MAX_ID_BYTES.into()),
+        ("dependenciesPerOperation", limits::MAX_DEPENDENCIES.into()),
+        ("referencesPerOperation", limits::MAX_REFERENCES_PER_OPERATION.into()),
+        ("substitutedBytesPerOperation", limits::MAX_SUBSTITUTED_PER_OPERATION.into()),
+        ("substitutedBytesPerBatch", limits::MAX_SUBSTITUTED_PER_BATCH.into()),
+        ("rowBytes", limits::MAX_ITEM_BYTES.into()),
+        ("resultBytesPerOperation", limits::MAX_RESULT_BYTES.into()),
+        ("resultBytesPerBatch", limits::MAX_RESULTS_BYTES.into()),
+        ("readLimit", limits::MAX_READ_LIMIT.into()),
+        ("defaultReadLimit", limits::DEFAULT_READ_LIMIT.into()),
+        ("scannedRows", limits::MAX_SCANNED_ROWS.into()),
+        ("searchLimit", limits::MAX_SEARCH_LIMIT.into()),
+        ("defaultSearchLimit", limits::DEFAULT_SEARCH_LIMIT.into()),
+        ("queryCharacters", limits::MAX_QUERY_CHARS.into()),
+        ("queryWords", limits::MAX_QUERY_WORDS.into()),
+        ("filterValues", limits::MAX_FILTER_VALUES.into()),
+        ("timeoutMs", limits::MAX_TIMEOUT_MS.into()),
+        ("defaultTimeoutMs", limits::DEFAULT_TIMEOUT_MS.into()),
+        ("maxRetries", limits::MAX_RETRIES.into()),
+        ("retryAttempts", limits::MAX_RETRY_ATTEMPTS.into()),
+        ("contentIdLength", limits::MAX_CONTENT_ID.into()),
+        ("creatorLength", limits::MAX_CREATOR.into()),
+        ("removalReasonLength", limits::MAX_REMOVAL_REASON.into()),
+        ("tokenGatingBytes", limits::MAX_TOKEN_GATING_BYTES.into()),
+        ("contentTimeoutMs", limits::CONTENT_TIMEOUT_MS.into()),
+        ("contentCallsAtOnce", app.content_concurrency().into()),
+        ("intentLookMs", app.limits().look_ms.into()),
+        ("inlineMs", limits::INLINE_BUDGET_MS.into()),
+        ("atomicActions", app.limits().actions.into()),
+        ("atomicBytes", app.limits().bytes.into()),
+        ("retentionMs", limits::RETENTION_MS.into()),
+        ("pageSize", limits::MAX_PAGE.into()),
+    ];
+    told.into_iter().map(|(name, limit)| (name.to_owned(), limit)).collect::<Map<_, _>>().into()
 }
 
 pub(super) async fn audit(app: &App, caller: &Caller, id: &str, request: &Request) -> Reply {

@@ -56,7 +56,8 @@ impl Layout {
         let same: Vec<usize> = (0..self.order.len())
             .filter(|place| before(*place).is_some_and(|other| same_grant(intent, other)))
             .collect();
-        if let Some(place) = same.iter().rev().copied().find(|place| before(*place) == Some(intent)) {
+        // An approval takes the place of the one before, so only the last one can do this one's work too.
+        if let Some(place) = same.last().copied().filter(|place| before(*place) == Some(intent)) {
             // What is spent in between may have used a limited grant up: then it is given again.
             let used = (place + 1..self.order.len()).any(|later| before(later).is_some_and(|op| spends(op, intent)));
             if !used || is_unlimited(intent) {

@@ -8,15 +8,16 @@ use serde_json::Value;
 use super::tokens::{Chain, Token, Tokens};
 use super::{Address, amount};
 use crate::json::{Object, clip, type_name};
-use crate::limits::MAX_SHOWN;
+use crate::limits::{MAX_INTENTS, MAX_SHOWN};
 use crate::operation::{Code, OperationId, Problem};
 
-/// Operations in one batch. The contract's own number.
-pub const MAX_INTENTS: usize = 10;
 /// The slippage of a client that names none, in hundredths of a percent.
 const DEFAULT_SLIPPAGE_BPS: u16 = 50;
 /// The most slippage: beyond half of what is given it is a mistake.
 const MOST_SLIPPAGE_BPS: u64 = 5_000;
+
+/// The latest deadline, seconds from now. One beyond is given in another unit.
+const MOST_DEADLINE_S: u64 = 366 * 24 * 3_600;
 
 /// So much of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -161,6 +162,21 @@ pub fn read(body: &Value, tokens: &Tokens, default_chain: u64) -> Read {
         read.intents.extend(reader.intent(operation));
     }
     read
+}
+
+/// What is wrong with the deadlines of `intents` at the time `now_s`, in seconds of Unix time.
+pub fn wrong_deadlines(intents: &[Intent], now_s: u64) -> Vec<Problem> {
+    let wrong = |(index, intent): (usize, &Intent)| {
+        let Intent::AddLiquidity { deadline: Some(deadline), .. } = intent else { return None };
+        if (now_s + 1..=now_s + MOST_DEADLINE_S).contains(deadline) {
+            return None;
+        }
+        let message =
+            format!("deadline must be a time to come, in seconds of Unix time, at most a year away: it is {now_s}");
+        let problem = Problem::new(format!("/operations/{index}/deadline"), Code::InvalidValue, message);
+        Some(Problem { operation: Some((index, OperationId::automatic(index))), ..problem })
+    };
+    intents.iter().enumerate().filter_map(wrong).collect()
 }
 
 /// The only chain that operations name.

@@ -58,7 +58,7 @@ impl fmt::Display for BadSignature {
 /// A signature that was checked.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Signed {
-    /// As it came: what is submitted.
+    /// What is submitted: as it came, in lower case, of typed data with a v of 27 or 28, which is what contracts take.
     pub signature: String,
     /// The transaction's hash, or of typed data the hash that was signed: 0x and hex digits.
     pub hash: String,
@@ -75,7 +75,7 @@ impl Unsigned {
     /// Checks that `signature` is by `account` over this very operation.
     pub fn check(&self, signature: &str, account: Address) -> Result<Signed, BadSignature> {
         let digits = signature.strip_prefix("0x").filter(|digits| digits.len() <= MOST_DIGITS);
-        let bytes = digits.and_then(|digits| hex::decode(digits).ok()).ok_or(BadSignature::NotHex)?;
+        let mut bytes = digits.and_then(|digits| hex::decode(digits).ok()).ok_or(BadSignature::NotHex)?;
         if self.from != account {
             return Err(BadSignature::OtherSigner);
         }
@@ -83,7 +83,11 @@ impl Unsigned {
             Format::Transaction => self.check_transaction(&bytes, account)?,
             Format::TypedData => self.check_typed_data(&bytes, account)?,
         };
-        Ok(Signed { signature: signature.to_owned(), hash: format!("{hash:#x}") })
+        if let (Format::TypedData, Some(v @ (0 | 1))) = (self.format, bytes.last_mut()) {
+            *v += 27;
+        }
+        // One signature has one form, so that whether it was sent before is told by comparing texts.
+        Ok(Signed { signature: format!("0x{}", hex::encode(&bytes)), hash: format!("{hash:#x}") })
     }
 
     fn check_transaction(&self, bytes: &[u8], account: Address) -> Result<B256, BadSignature> {

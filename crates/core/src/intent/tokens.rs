@@ -1,11 +1,12 @@
 //! The chains and tokens there are, from `tokens.yaml`.
 
 use std::fmt;
-use std::sync::OnceLock;
 
-use saphyr::{LoadableYamlNode, Yaml};
+use serde_json::Value;
 
 use super::Address;
+use crate::model::error::Problems;
+use crate::model::yaml::Node;
 
 /// A token on one chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,21 +82,29 @@ impl fmt::Display for BadTokens {
 
 impl std::error::Error for BadTokens {}
 
-/// The list this build ships with.
-const SHIPPED: &str = include_str!("../../../../tokens.yaml");
+/// `tokens.yaml` at the root of the workspace, as JSON.
+const SHIPPED: &str = include_str!(concat!(env!("OUT_DIR"), "/tokens.json"));
 
 impl Tokens {
-    /// The list in `tokens.yaml` at the root of the workspace, compiled in. It is read once.
-    pub fn shipped() -> Result<&'static Self, BadTokens> {
-        static LIST: OnceLock<Result<Tokens, BadTokens>> = OnceLock::new();
-        LIST.get_or_init(|| Self::from_yaml(SHIPPED)).as_ref().map_err(BadTokens::clone)
+    /// The list in `tokens.yaml` at the root of the workspace, compiled in.
+    pub fn shipped() -> Result<Self, BadTokens> {
+        Self::read(&serde_json::from_str(SHIPPED).map_err(|error| BadTokens(error.to_string()))?)
     }
 
     /// Reads a list.
     pub fn from_yaml(text: &str) -> Result<Self, BadTokens> {
+        let mut problems = Problems::default();
+        let root = Node::parse(text, &mut problems);
+        let root = problems.or(root).map_err(|problems| {
+            let problems = problems.iter().map(|problem| format!("line {}: {}", problem.line, problem.reason));
+            BadTokens(problems.collect::<Vec<_>>().join("; "))
+        })?;
+        Self::read(&root.map(|root| root.to_json()).unwrap_or_default())
+    }
+
+    fn read(root: &Value) -> Result<Self, BadTokens> {
         let bad = |what: String| BadTokens(what);
-        let documents = Yaml::load_from_str(text).map_err(|error| bad(error.to_string()))?;
-        let chains = documents.first().and_then(|root| root.as_mapping_get("chains")).and_then(Yaml::as_sequence);
+        let chains = root.get("chains").and_then(Value::as_array);
         let chains = chains.ok_or_else(|| bad("a list named chains is wanted".into()))?;
         let chains: Vec<Chain> = chains.iter().map(chain).collect::<Result<_, _>>()?;
         for (place, one) in chains.iter().enumerate() {
@@ -120,19 +129,19 @@ impl Tokens {
     }
 }
 
-fn text<'a>(yaml: &'a Yaml<'_>, key: &str) -> Option<&'a str> {
-    yaml.as_mapping_get(key)?.as_str()
+fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
+    value.get(key)?.as_str()
 }
 
-fn chain(yaml: &Yaml<'_>) -> Result<Chain, BadTokens> {
+fn chain(value: &Value) -> Result<Chain, BadTokens> {
     let bad = |what: &str| BadTokens(format!("a chain without {what}"));
-    let id = yaml.as_mapping_get("id").and_then(Yaml::as_integer).and_then(|id| u64::try_from(id).ok());
+    let id = value.get("id").and_then(Value::as_u64);
     let id = id.ok_or_else(|| bad("a number as its id"))?;
-    let router = text(yaml, "router").ok_or_else(|| bad("a router"))?;
-    let tokens = yaml.as_mapping_get("tokens").and_then(Yaml::as_sequence).ok_or_else(|| bad("tokens"))?;
+    let router = text(value, "router").ok_or_else(|| bad("a router"))?;
+    let tokens = value.get("tokens").and_then(Value::as_array).ok_or_else(|| bad("tokens"))?;
     let mut found: Vec<Token> = Vec::new();
-    for yaml in tokens {
-        let token = token(yaml, id)?;
+    for value in tokens {
+        let token = token(value, id)?;
         if found.iter().any(|other| other.symbol == token.symbol) {
             return Err(BadTokens(format!("{} is twice on chain {id}", token.symbol)));
         }
@@ -140,18 +149,18 @@ fn chain(yaml: &Yaml<'_>) -> Result<Chain, BadTokens> {
     }
     Ok(Chain {
         id,
-        name: text(yaml, "name").ok_or_else(|| bad("a name"))?.to_owned(),
+        name: text(value, "name").ok_or_else(|| bad("a name"))?.to_owned(),
         router: Address::parse(router).map_err(|error| BadTokens(format!("the router of chain {id} {error}")))?,
         tokens: found,
     })
 }
 
-fn token(yaml: &Yaml<'_>, chain: u64) -> Result<Token, BadTokens> {
+fn token(value: &Value, chain: u64) -> Result<Token, BadTokens> {
     let bad = |what: &str| BadTokens(format!("a token of chain {chain} without {what}"));
-    let symbol = text(yaml, "symbol").ok_or_else(|| bad("a symbol"))?;
-    let decimals = yaml.as_mapping_get("decimals").and_then(Yaml::as_integer);
+    let symbol = text(value, "symbol").ok_or_else(|| bad("a symbol"))?;
+    let decimals = value.get("decimals").and_then(Value::as_u64);
     let decimals = decimals.and_then(|decimals| u8::try_from(decimals).ok()).filter(|decimals| *decimals <= 36);
-    let address = text(yaml, "address").map(Address::parse).transpose();
+    let address = text(value, "address").map(Address::parse).transpose();
     Ok(Token {
         symbol: symbol.to_ascii_lowercase(),
         chain,

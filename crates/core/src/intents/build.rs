@@ -1,11 +1,13 @@
 //! Building operation sets with Orby.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use futures::future::join_all;
 
 use crate::app::App;
 use crate::batch::{Defeat, Intents, Set};
 use crate::gateway::orby::{Built, Failed, Node, Orby};
-use crate::intent::{Address, Intent, Layout, Reason, Sum, Tokens, Unsigned, amount, calldata};
+use crate::intent::{Address, Intent, Layout, Reason, Sum, Unsigned, amount, calldata};
 use crate::json::sha256_hex;
 
 /// How long liquidity may be added after it was built, where the client names no deadline, seconds.
@@ -13,8 +15,9 @@ const DEADLINE_S: i64 = 3_600;
 
 /// For whom it is built.
 pub(super) struct For<'a> {
-    pub profile: &'a str,
     pub account: Address,
+    /// What Orby calls the account.
+    pub cluster: &'a str,
     /// The batch's own random text, which names of sets derive from.
     pub seed: &'a str,
 }
@@ -32,12 +35,15 @@ pub(super) async fn build(
 ) -> Result<Intents, Failed> {
     let layout = Layout::of(intents, atomic);
     let deadline = app.clock().now().plus_ms(DEADLINE_S * 1_000).seconds();
+    let by_chain = nodes(orby, owner, intents).await?;
     let each = intents.iter().enumerate().map(|(index, intent)| {
         let merged = layout.merged_into.get(index).copied().flatten();
+        let node = by_chain.get(&intent.chain());
         async move {
-            match merged {
-                Some(_) => Ok(Ok((Vec::new(), None))),
-                None => one(orby, owner, intent, u64::try_from(deadline).unwrap_or(0)).await,
+            match (merged, node) {
+                (None, Some(Ok(node))) => one(orby, owner, node, intent, u64::try_from(deadline).unwrap_or(0)).await,
+                (None, Some(Err(reason))) => Ok(Err(Defeat::new(*reason))),
+                _ => Ok(Ok((Vec::new(), None))),
             }
         }
     });
@@ -58,6 +64,7 @@ pub(super) async fn build(
                 unsigned: Vec::new(),
                 merged_into: layout.merged_into.get(index).copied().flatten(),
                 defeat,
+                retry_of: None,
                 fiat,
             },
             operations,
@@ -79,7 +86,7 @@ pub(super) async fn build(
 
 /// Gives transactions of one account and chain nonces in a row. Each set was built by itself, from the same next nonce.
 fn number(order: &[usize], sets: &mut [(Set, Vec<Unsigned>)]) {
-    let mut next: std::collections::BTreeMap<u64, u64> = std::collections::BTreeMap::new();
+    let mut next: BTreeMap<u64, u64> = BTreeMap::new();
     for index in order {
         let Some((_, operations)) = sets.get_mut(*index) else { continue };
         for operation in operations {
@@ -91,20 +98,36 @@ fn number(order: &[usize], sets: &mut [(Set, Vec<Unsigned>)]) {
     }
 }
 
-async fn one(orby: &Orby, owner: &For<'_>, intent: &Intent, deadline: u64) -> Result<Outcome, Failed> {
-    let node = orby.node(owner.profile, owner.account, intent.chain()).await?;
+/// The virtual node of each chain, asked for once; or why Orby has none there.
+async fn nodes(
+    orby: &Orby,
+    owner: &For<'_>,
+    intents: &[Intent],
+) -> Result<BTreeMap<u64, Result<Node, Reason>>, Failed> {
+    let chains: BTreeSet<u64> = intents.iter().map(Intent::chain).collect();
+    let asked = chains.into_iter().map(|chain| async move {
+        match orby.node(owner.cluster, owner.account, chain).await {
+            Ok(node) => Ok((chain, Ok(node))),
+            Err(Failed::Refused(reason)) => Ok((chain, Err(reason))),
+            Err(failed) => Err(failed),
+        }
+    });
+    join_all(asked).await.into_iter().collect()
+}
+
+async fn one(orby: &Orby, owner: &For<'_>, node: &Node, intent: &Intent, deadline: u64) -> Result<Outcome, Failed> {
     let built = match intent {
-        Intent::Transfer { from, to, to_chain } => orby.transfer(&node, from, (*to, *to_chain)).await,
-        Intent::Swap { from, to } => orby.swap(&node, from, to).await,
+        Intent::Transfer { from, to, to_chain } => orby.transfer(node, from, (*to, *to_chain)).await,
+        Intent::Swap { from, to } => orby.swap(node, from, to).await,
         Intent::Approve { .. } | Intent::AddLiquidity { .. } => match calldata::of(intent, owner.account, deadline) {
-            Some(call) => orby.contract_call(&node, &call).await,
+            Some(call) => orby.contract_call(node, &call).await,
             None => Err(Failed::Refused(Reason::Unknown)),
         },
     };
     match built {
         Ok(built) => Ok(of_account(built, owner.account)),
         Err(Failed::Refused(Reason::InsufficientBalance)) => {
-            let help = shortfall(orby, &node, intent.takes()).await;
+            let help = shortfall(orby, node, intent.takes()).await;
             Ok(Err(Defeat { reason: Reason::InsufficientBalance, help }))
         }
         Err(Failed::Refused(reason)) => Ok(Err(Defeat::new(reason))),
@@ -132,9 +155,4 @@ async fn shortfall(orby: &Orby, node: &Node, takes: &[Sum]) -> Option<String> {
         }
     }
     None
-}
-
-/// The chains and tokens there are.
-pub(super) fn tokens(app: &App) -> &Tokens {
-    app.tokens()
 }

@@ -2,21 +2,22 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::build::{self, For};
-use super::{CALL_MS, batch, settle};
+use super::{CALL_MS, cluster};
 use crate::app::App;
 use crate::auth::Caller;
-use crate::batch::{BatchId, Dialect, Entry, Head, Intents, Lineage, Options, Profile, Work, pack};
+use crate::batch::{BatchId, Defeat, Dialect, Entry, Head, Intents, Lineage, Options, Profile, Set, Work, pack};
 use crate::engine::{Row, RowKey};
-use crate::intent::{Address, read};
-use crate::json::{Object, canonical, sha256_hex};
-use crate::limits::{MAX_RETRY_ATTEMPTS, REMAINS_MS, RETENTION_MS};
+use crate::intent::{Address, read, wrong_deadlines};
+use crate::json::{canonical, sha256_hex};
+use crate::limits::{REMAINS_MS, RETENTION_MS};
 use crate::operation::{Code, Problem};
 use crate::rate::Standing;
 use crate::store::{Accepted, Fault, IntentBatch, TenantKey};
 use crate::submit::{Refusal, Rejection};
+use crate::{execute, trace};
 
 /// A request to make a batch.
 #[derive(Debug, Clone, Copy)]
@@ -98,12 +99,15 @@ async fn profile_of(app: &App, caller: &Caller, id: &str) -> Result<(String, u64
 }
 
 /// What a retry is of.
-struct Of<'a> {
-    head: &'a Head,
-    attempt: usize,
+pub(super) struct Of<'a> {
+    pub head: &'a Head,
+    pub attempt: usize,
+    /// Positions that its operations have there.
+    pub places: &'a [usize],
 }
 
-async fn make(
+/// Makes a batch of `body`, which is the request's own, or made of it.
+pub(super) async fn make(
     app: &App,
     caller: &Caller,
     (profile, asked, body): (&str, Asked<'_>, &Value),
@@ -113,7 +117,10 @@ async fn make(
         return Err(Refusal::NotStarted(Fault::new("build intents", "Orby is not set")).into());
     };
     let (address, default_chain) = profile_of(app, caller, profile).await?;
-    let request = read(body, build::tokens(app), default_chain);
+    let mut request = read(body, app.tokens(), default_chain);
+    if request.problems.is_empty() {
+        request.problems = wrong_deadlines(&request.intents, u64::try_from(app.clock().now().seconds()).unwrap_or(0));
+    }
     if !request.problems.is_empty() {
         return Err(Stopped::Wrong(request.problems));
     }
@@ -133,15 +140,22 @@ async fn make(
     }
     let standing = app.limiter().charge(app, caller, Dialect::Intents, request.intents.len()).await?;
     let seed = app.entropy().hex32();
-    let owner = For { profile, account, seed: &seed };
     let operations = named(body, &request.intents);
-    let building = build::build(app, orby, &owner, (&request.intents, operations), request.atomic);
-    let limit = Duration::from_millis(CALL_MS.unsigned_abs());
-    let intents = match tokio::time::timeout(limit, building).await {
-        Ok(Ok(intents)) => intents,
-        Ok(Err(failed)) => return Err(Refusal::NotStarted(Fault::new("build intents", failed.to_string())).into()),
-        Err(_) => return Err(Refusal::NotStarted(Fault::new("build intents", "Orby took too long")).into()),
+    let building = async {
+        let store = app.store().until(app.clock().now().plus_ms(5_000));
+        let cluster = cluster::of_profile(app, orby, (&store, &keys), (profile, account)).await?;
+        let owner = For { account, cluster: &cluster, seed: &seed };
+        let built = build::build(app, orby, &owner, (&request.intents, operations), request.atomic).await;
+        built.map(|built| (built, cluster)).map_err(|failed| Fault::new("build intents", failed.to_string()))
     };
+    let limit = Duration::from_millis(CALL_MS.unsigned_abs());
+    let late = |_| Fault::new("build intents", "Orby took too long");
+    let built = tokio::time::timeout(limit, building).await.map_err(late).flatten();
+    let (mut intents, cluster) = built.map_err(Refusal::NotStarted)?;
+    let places = of.as_ref().map_or(&[][..], |of| of.places);
+    for (set, place) in intents.sets.iter_mut().zip(places) {
+        set.retry_of = Some(*place);
+    }
     refuse_failures(&intents, request.atomic)?;
     let work = Work { operations: intents.operations(), intents: Some(intents), ..Work::default() };
     let packed = pack(&work).map_err(|error| Refusal::NotStarted(error.into()))?;
@@ -161,8 +175,9 @@ async fn make(
         background: false,
         created: now,
         job: None,
-        profile: Some(Profile { id: profile.to_owned(), address }),
+        profile: Some(Profile { id: profile.to_owned(), address, cluster: Some(cluster) }),
         lineage: of.as_ref().map(|of| Lineage { retry_of: of.head.id.clone(), attempt: of.attempt }),
+        trace: trace::current(),
         operations: stored,
     };
     let accepted = match &of {
@@ -175,6 +190,7 @@ async fn make(
     };
     match accepted.map_err(Refusal::Unknown)? {
         Accepted::New => {
+            execute::accepted(app, &head);
             let intents = work.intents.unwrap_or_default();
             let stored = IntentBatch { head, state: None, rows: Vec::new() };
             Ok(Created { batch: super::Batch { stored, intents }, replayed: false, standing })
@@ -211,8 +227,9 @@ fn named(body: &Value, intents: &[crate::intent::Intent]) -> Vec<Value> {
 }
 
 fn refuse_failures(intents: &Intents, atomic: bool) -> Result<(), Stopped> {
-    let failed: Vec<(usize, &crate::batch::Defeat)> =
-        intents.sets.iter().enumerate().filter_map(|(index, set)| Some((index, set.defeat.as_ref()?))).collect();
+    // Of a retry an operation is called as it was where it failed before: there is no other batch that has it.
+    let named = |(index, set): (usize, &'_ Set)| Some((set.retry_of.unwrap_or(index), set.defeat.clone()?));
+    let failed: Vec<(usize, Defeat)> = intents.sets.iter().enumerate().filter_map(named).collect();
     let Some((first, defeat)) = failed.first() else { return Ok(()) };
     if atomic {
         return Err(Stopped::Failed {
@@ -236,98 +253,4 @@ fn refuse_failures(intents: &Intents, atomic: bool) -> Result<(), Stopped> {
             "code": defeat.reason.as_str(), "suggestion": defeat.suggestion(),
         }),
     })
-}
-
-/// A batch made of what failed of the batch at `id`, how many operations that is, and how manieth in the line.
-pub async fn retry(
-    app: &App,
-    caller: &Caller,
-    id: &BatchId,
-    asked: Asked<'_>,
-) -> Result<(Created, usize, usize), Stopped> {
-    let before = batch(app, caller, id).await.map_err(Refusal::NotStarted)?.ok_or(Stopped::Missing)?;
-    let head = &before.stored.head;
-    let profile = head.profile.as_ref().ok_or(Stopped::Missing)?;
-    if head.caller.subject() != caller.subject() {
-        return Err(Stopped::NotOwner);
-    }
-    if !settle::has_ended(&before.stored) {
-        let message = "the batch has not ended; only then it is known what failed";
-        return Err(Rejection::new(Code::BatchNotEnded, message).into());
-    }
-    let attempt = head.lineage.as_ref().map_or(0, |lineage| lineage.attempt) + 1;
-    if attempt > MAX_RETRY_ATTEMPTS {
-        let message = format!("the batch is retry {MAX_RETRY_ATTEMPTS} of its line, which is the last");
-        return Err(Rejection::new(Code::RetryLimit, message).into());
-    }
-    let operations = again(&before, asked.body)?;
-    if operations.is_empty() {
-        return Err(Rejection::new(Code::NothingToRetry, "no operation of those named failed or was skipped").into());
-    }
-    let count = operations.len();
-    let body = json!({ "operations": operations, "atomicExecution": head.options.atomic });
-    let created = make(app, caller, (&profile.id, asked, &body), Some(Of { head, attempt })).await?;
-    Ok((created, count, attempt))
-}
-
-/// The operations that are asked for again, with their updates.
-fn again(before: &super::Batch, body: &Value) -> Result<Vec<Value>, Stopped> {
-    let wrong =
-        |pointer: &str, message: String| Stopped::Wrong(vec![Problem::new(pointer, Code::InvalidValue, message)]);
-    let sets = &before.intents.sets;
-    let place = |name: &str| {
-        let by_place = name.strip_prefix("op_").and_then(|place| place.parse::<usize>().ok());
-        by_place.filter(|place| *place < sets.len()).or_else(|| sets.iter().position(|set| set.id == name))
-    };
-    let failed = settle::failed(before);
-    let wanted: Vec<usize> = match body.get("operationIds") {
-        None | Some(Value::Null) => failed.clone(),
-        Some(Value::Array(ids)) => {
-            let mut wanted = Vec::new();
-            for (at, id) in ids.iter().enumerate() {
-                let found = id.as_str().and_then(place);
-                let found = found.ok_or_else(|| {
-                    wrong(
-                        &format!("/operationIds/{at}"),
-                        "is no operation of the batch: name it as op_0 or by its operationSetId".into(),
-                    )
-                })?;
-                wanted.push(found);
-            }
-            failed.iter().copied().filter(|index| wanted.contains(index)).collect()
-        }
-        Some(_) => return Err(wrong("/operationIds", "operationIds must be a list of operation ids".into())),
-    };
-    let none = Map::new();
-    let updates = match body.get("updateParams") {
-        None | Some(Value::Null) => &none,
-        Some(Value::Object(updates)) => updates,
-        Some(_) => return Err(wrong("/updateParams", "updateParams must be an object".into())),
-    };
-    let keyed = !updates.is_empty() && updates.keys().all(|key| place(key).is_some());
-    let operations = wanted.into_iter().filter_map(|index| {
-        let mut operation = sets.get(index)?.asked.clone();
-        for (key, update) in updates {
-            match (keyed, place(key) == Some(index), update) {
-                (true, true, Value::Object(update)) => merge(&mut operation, update),
-                (true, ..) => {}
-                (false, ..) => merge(&mut operation, &Map::from_iter([(key.clone(), update.clone())])),
-            }
-        }
-        Some(operation)
-    });
-    Ok(operations.collect())
-}
-
-/// Lays `update` over `value`, object by object.
-fn merge(value: &mut Value, update: &Object) {
-    let Value::Object(fields) = value else { return };
-    for (name, new) in update {
-        match (fields.get_mut(name), new) {
-            (Some(old @ Value::Object(_)), Value::Object(new)) => merge(old, new),
-            _ => {
-                fields.insert(name.clone(), new.clone());
-            }
-        }
-    }
 }

@@ -6,9 +6,10 @@ use super::create::Stopped;
 use super::{Batch, CALL_MS, batch, settle};
 use crate::app::App;
 use crate::auth::Caller;
-use crate::batch::{BatchId, Entry, Phase, Set, State, Status};
+use crate::batch::{BatchId, Entry, Phase, State, Status};
 use crate::intent::{Address, Unsigned};
-use crate::limits::MAX_PAUSE_MS;
+use crate::json::{clip, type_name};
+use crate::limits::{MAX_PAUSE_MS, MAX_SHOWN};
 use crate::operation::{Code, OperationId, Problem};
 use crate::queue::Message;
 use crate::runtime::Timestamp;
@@ -24,8 +25,14 @@ pub struct Executed {
     pub replayed: bool,
 }
 
-/// Executes the batch at `id` with the signatures in `body`. Nothing is sent unless every one of them is right.
-pub async fn execute(app: &App, caller: &Caller, id: &BatchId, body: &Value) -> Result<Executed, Stopped> {
+/// Executes the batch at `id` with the signatures in `body`, and sends for up to `wait_ms` before it answers; the executor
+/// does the rest. Nothing is sent unless every signature is right.
+pub async fn execute(
+    app: &App,
+    caller: &Caller,
+    id: &BatchId,
+    (body, wait_ms): (&Value, i64),
+) -> Result<Executed, Stopped> {
     let keys = TenantKey::new(caller.tenant());
     let mut found = batch(app, caller, id).await.map_err(Refusal::NotStarted)?.ok_or(Stopped::Missing)?;
     if found.stored.head.caller.subject() != caller.subject() {
@@ -40,7 +47,7 @@ pub async fn execute(app: &App, caller: &Caller, id: &BatchId, body: &Value) -> 
         }
         return Ok(before);
     }
-    let Some(sender) = settle::sender(app, &keys, app.clock().now().plus_ms(CALL_MS)) else {
+    let Some(mut sender) = settle::sender(app, &keys, app.clock().now().plus_ms(CALL_MS)) else {
         return Err(Refusal::NotStarted(Fault::new("execute intents", "Orby is not set")).into());
     };
     let head = &found.stored.head;
@@ -50,7 +57,10 @@ pub async fn execute(app: &App, caller: &Caller, id: &BatchId, body: &Value) -> 
     }
     let mut state = State::begun(head, now).next(app.entropy().hex32(), now);
     state.status = Status::Running;
-    let entry = Entry::of_caller(now, "executed", caller).with("signedOperations", signature_count(&rows));
+    let signer = head.profile.as_ref().map(|profile| profile.address.as_str());
+    let entry = Entry::of_caller(now, "executed", caller)
+        .with("signedOperations", signature_count(&rows))
+        .with("signedBy", signer);
     let written = sender.store.begin_intents(&keys, head, (&state, &entry), &rows).await.map_err(Refusal::Unknown)?;
     match written {
         Written::Late => {
@@ -64,6 +74,7 @@ pub async fn execute(app: &App, caller: &Caller, id: &BatchId, body: &Value) -> 
     }
     (found.stored.state, found.stored.rows) = (Some(state), rows);
     // It is executed from here on, whatever happens: what this call does not get done, the executor does.
+    sender.until = app.clock().now().plus_ms(wait_ms.min(CALL_MS));
     if let Err(fault) = sender.send_ready(&mut found).await {
         tracing::error!(batch.id = %id, error = %fault, "sets not sent; the queue goes on");
     }
@@ -109,6 +120,10 @@ fn before(batch: Batch, rows: &[SignedSet]) -> Result<Executed, Stopped> {
 
 /// The ledger of a batch with these signatures, or all that is wrong with them.
 fn signed(app: &App, batch: &Batch, body: &Value) -> Result<Vec<SignedSet>, Vec<Problem>> {
+    if !body.is_object() {
+        let message = format!("the body must be an object, not {}", type_name(body));
+        return Err(vec![Problem::new("", Code::WrongType, message)]);
+    }
     let mut reader = Reader { batch, now: app.clock().now(), problems: Vec::new(), seen: Vec::new() };
     let Some(given) = body["signatures"].as_array() else {
         return Err(vec![Problem::new(
@@ -155,7 +170,9 @@ impl Reader<'_> {
         let sets = &self.batch.intents.sets;
         let found = sets.iter().position(|set| set.id == name && !set.unsigned.is_empty());
         let Some((index, set)) = found.and_then(|index| Some((index, sets.get(index)?))) else {
-            let message = "operationSetId is none of the operation sets of this batch that are to be signed";
+            let name = clip(name, MAX_SHOWN);
+            let message =
+                format!("operationSetId {name:?} is none of the operation sets of this batch that are to be signed");
             self.problems.push(Problem::new(format!("{pointer}/operationSetId"), Code::InvalidValue, message));
             return None;
         };
@@ -189,13 +206,12 @@ impl Reader<'_> {
             }
         }
         if entries.len() > set.unsigned.len() {
-            self.tell(format!("{pointer}/signatures"), index, Code::InvalidValue, extra(index, set));
+            let (wanted, given) = (set.unsigned.len(), entries.len());
+            let message =
+                format!("op_{index} takes {wanted} signatures, one for each of its unsignedOps, and has {given}");
+            self.tell(format!("{pointer}/signatures"), index, Code::InvalidValue, message);
         }
         let (now, tx_hash) = (self.now, None);
         Some(SignedSet { index, rev: 1, signatures, ids, tx_hash, phase: Phase::Ready, since: now, looked: now })
     }
-}
-
-fn extra(index: usize, set: &Set) -> String {
-    format!("op_{index} has {} operations to sign, and more signatures are given", set.unsigned.len())
 }

@@ -6,13 +6,16 @@
 //! - [`resume`] is the executor's part: it sends what is left, asks, and ends the batch
 
 mod build;
+mod cluster;
 mod create;
 mod execute;
+mod retry;
 mod send;
 mod settle;
 
-pub use create::{Asked, Created, Stopped, create, retry};
+pub use create::{Asked, Created, Stopped, create};
 pub use execute::{Executed, execute};
+pub use retry::{Retried, retry};
 pub use settle::{resume, status};
 
 use crate::app::App;

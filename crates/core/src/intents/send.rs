@@ -3,11 +3,11 @@
 //! A set is claimed by a write, then sent, then its answer is written. Whoever finds a claim that is not its own does not
 //! send: it may be with Orby, and only a look-up tells.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use futures::future::join_all;
 
-use super::Batch;
+use super::{Batch, cluster};
 use crate::app::App;
 use crate::batch::{Defeat, Phase, Set};
 use crate::gateway::orby::{Orby, Submission};
@@ -32,13 +32,8 @@ pub(super) struct Sender<'a> {
 impl Sender<'_> {
     /// Sends what is ready: an atomic batch in its order, up to the first failure; another one chain beside chain.
     pub async fn send_ready(&self, batch: &mut Batch) -> Result<(), Fault> {
-        let mut lanes: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
-        let atomic = batch.stored.head.options.atomic;
-        for index in &batch.intents.order {
-            let chain = batch.intents.sets.get(*index).map_or(0, |set| set.chain);
-            lanes.entry(if atomic { 0 } else { chain }).or_default().push(*index);
-        }
-        let changed = join_all(lanes.values().map(|lane| self.lane(batch, lane))).await;
+        let lanes = batch.intents.lanes(batch.stored.head.options.atomic);
+        let changed = join_all(lanes.iter().map(|lane| self.lane(batch, lane))).await;
         for changed in changed.into_iter().collect::<Result<Vec<_>, Fault>>()?.into_iter().flatten() {
             replace(&mut batch.stored.rows, changed);
         }
@@ -47,16 +42,18 @@ impl Sender<'_> {
 
     /// Sends the sets of one lane in order; the rows that changed.
     async fn lane(&self, batch: &Batch, lane: &[usize]) -> Result<Vec<SignedSet>, Fault> {
-        let (mut changed, mut stopped, mut gap) = (Vec::new(), false, false);
+        let (mut changed, mut stopped) = (Vec::new(), false);
+        // Chains with a nonce that was never used, so that none after it can be.
+        let mut gaps: BTreeSet<u64> = BTreeSet::new();
         for index in lane {
             let set = batch.intents.sets.get(*index);
             let row = batch.stored.rows.iter().find(|row| row.index == *index);
             let (Some(set), Some(row)) = (set, row) else { continue };
-            let mut row = row.clone();
+            let (mut row, mut numbered) = (row.clone(), set.numbered_chains());
             if row.phase == Phase::Ready {
                 let barred = match () {
                     () if stopped => Some(Phase::Skipped),
-                    () if gap && has_nonce(set) => Some(Phase::Failed(unreachable_nonce(), false)),
+                    () if !gaps.is_disjoint(&numbered) => Some(Phase::Failed(unreachable_nonce(), false)),
                     () => None,
                 };
                 let moved = match barred {
@@ -70,7 +67,9 @@ impl Sender<'_> {
             match &row.phase {
                 Phase::Failed(_, taken) => {
                     stopped |= batch.stored.head.options.atomic;
-                    gap |= !taken && has_nonce(set);
+                    if !taken {
+                        gaps.append(&mut numbered);
+                    }
                 }
                 Phase::Skipped => stopped |= batch.stored.head.options.atomic,
                 // Whether it is with Orby is not known; what comes after it waits until it is.
@@ -93,7 +92,7 @@ impl Sender<'_> {
             return Ok(None);
         }
         // Before the claim: a node that does not answer changes nothing.
-        let node = match self.orby.node(&profile.id, account, set.chain).await {
+        let node = match cluster::node(self.orby, profile, account, set.chain).await {
             Ok(node) => node,
             Err(failed) => {
                 tracing::warn!(batch.id = %head.id, error = %failed, "no virtual node; the set waits");
@@ -115,7 +114,9 @@ impl Sender<'_> {
         match self.orby.send(&node, &submissions).await {
             Ok(answer) => {
                 let mut taken = claimed;
-                taken.tx_hash = answer.hashes.last().cloned().or_else(|| taken.ids.last().cloned());
+                // What is signed of typed data is no transaction, so it has the hash of none.
+                let known = taken.ids.last().filter(|_| set.ends_in_transaction()).cloned();
+                taken.tx_hash = answer.hashes.last().cloned().or(known);
                 taken.ids = answer.ids;
                 self.put(batch, taken, Phase::Taken).await
             }
@@ -147,10 +148,6 @@ pub(super) fn replace(rows: &mut [SignedSet], changed: SignedSet) {
     if let Some(row) = rows.iter_mut().find(|row| row.index == changed.index) {
         *row = changed;
     }
-}
-
-fn has_nonce(set: &Set) -> bool {
-    set.unsigned.iter().any(|operation| operation["nonce"].is_number())
 }
 
 /// Of a set whose nonce comes after one that was never used: its chain would wait for ever.

@@ -1,10 +1,11 @@
 //! What becomes of sets that were sent, and the end of a batch.
 
 use super::send::{Sender, replace};
-use super::{Batch, CALL_MS, whole};
+use super::{Batch, CALL_MS, cluster, whole};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::batch::{BatchId, Cut, Defeat, Phase, State, Status, pack};
+use crate::execute;
 use crate::gateway::orby::{Looked, Progress};
 use crate::intent::{Address, Reason};
 use crate::limits::MAX_PAUSE_MS;
@@ -73,7 +74,7 @@ async fn look(sender: &Sender<'_>, batch: &mut Batch, every_ms: i64) -> Result<(
     let mut changed = Vec::new();
     for row in batch.stored.rows.iter().filter(due) {
         let Some(set) = batch.intents.sets.get(row.index) else { continue };
-        let looked = match sender.orby.node(&profile.id, account, set.chain).await {
+        let looked = match cluster::node(sender.orby, profile, account, set.chain).await {
             Ok(node) => sender.orby.look_up(&node, &row.ids).await,
             Err(failed) => Err(failed),
         };
@@ -179,7 +180,9 @@ async fn expire(app: &App, keys: &TenantKey, stored: &IntentBatch) -> Result<Opt
     let mut state = State::begun(&stored.head, now).next(app.entropy().hex32(), now);
     state.cut_off(Cut::Deadline);
     let store = app.store().until(now.plus_ms(CALL_MS));
-    store.put_state(keys, &stored.head, None, &state).await?;
+    if store.put_state(keys, &stored.head, None, &state).await? == Written::Done {
+        execute::ended(app, &stored.head, &state);
+    }
     Ok(None)
 }
 
@@ -201,7 +204,11 @@ pub(super) async fn end(app: &App, keys: &TenantKey, batch: &Batch) -> Result<bo
     next.results.inline = pack(&outcomes)?;
     next.status = Status::at_end(&next.summary);
     let store = app.store().until(now.plus_ms(CALL_MS));
-    Ok(store.put_state(keys, &batch.stored.head, Some(state.rev), &next).await? == Written::Done)
+    let written = store.put_state(keys, &batch.stored.head, Some(state.rev), &next).await?;
+    if written == Written::Done {
+        execute::ended(app, &batch.stored.head, &next);
+    }
+    Ok(written == Written::Done)
 }
 
 /// How an operation ended, in the words of every contract.

@@ -68,10 +68,6 @@ pub(super) const VALUE_SCHEMA: &[&str] = &[
 /// The JSON types.
 pub(super) const TYPES: &[&str] = &["string", "integer", "number", "boolean", "array", "object", "null"];
 
-/// Formats that are asserted.
-pub(super) const ASSERTED_FORMATS: &[&str] =
-    &["date-time", "date", "email", "uuid", "uri", "hostname", "ipv4", "ipv6", "int32", "int64"];
-
 /// Formats that are hints for clients.
 pub(super) const HINTED_FORMATS: &[&str] = &["float", "double", "decimal", "password", "byte", "binary"];
 

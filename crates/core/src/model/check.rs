@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::entity::{Entity, Field, KeyKind};
 use super::error::hint;
-use super::schema::{Finding, pointer};
+use super::rules::{Finding, pointer};
 use crate::limits::MAX_VIOLATIONS;
 
 /// A part of a row that does not fit.
@@ -48,7 +48,7 @@ impl Entity {
     /// What is wrong with one value; pointers begin at the value, not at the row.
     #[must_use]
     pub fn check_field(&self, field: &Field, value: &Value) -> Vec<Violation> {
-        field.checker.check(value).iter().map(|finding| invalid("", &field.name, finding)).collect()
+        field.rules.check(value).iter().map(|finding| invalid("", &field.name, finding)).collect()
     }
 
     /// What is wrong with a row to be created.
@@ -93,7 +93,7 @@ impl Entity {
                 let message = format!("{name} {reason}");
                 violations.push(Violation { pointer: at, code: ViolationCode::ReadOnly, message });
             } else if !skip(name) {
-                violations.extend(field.checker.check(value).iter().map(|finding| invalid(&at, name, finding)));
+                violations.extend(field.rules.check(value).iter().map(|finding| invalid(&at, name, finding)));
             }
         }
         violations
@@ -190,6 +190,11 @@ mod tests {
             ("{const: 18446744073709551616}", "18446744073709551617", false),
             ("{oneOf: [{type: integer}, {type: boolean}]}", "7", true),
             ("{oneOf: [{type: integer}, {type: boolean}]}", "7.00000000000000000001", false),
+            ("{anyOf: [{type: number, minimum: 0.1}, {type: string}]}", "0.09999999999999999999", false),
+            ("{oneOf: [{maximum: 9007199254740992}, {minimum: 9007199254740992}]}", "9007199254740993", true),
+            ("{oneOf: [{maximum: 9007199254740992}, {minimum: 9007199254740992}]}", "9007199254740992", false),
+            ("{not: {const: 0.3}}", "0.30000000000000000001", true),
+            ("{not: {const: 0.3}}", "0.30", false),
         ];
         for (schema, value, fits) in table {
             let found = wrong(schema, value);
@@ -203,7 +208,12 @@ mod tests {
             ("{type: integer, minimum: 0}", "-1", "", "a must be >= 0"),
             ("{type: string, maxLength: 2}", "\"abc\"", "", "a must have at most 2 characters, not 3"),
             ("{type: string, format: email}", "\"x\"", "", "a is not a valid email: it has no @"),
-            ("{type: string, format: uuid}", "\"x\"", "", "a is not a valid uuid: element 1 must be 8 characters long"),
+            (
+                "{type: string, format: uuid}",
+                "\"x\"",
+                "",
+                "a is not a valid uuid: wanted is a form like 123e4567-e89b-42d3-a456-426614174000",
+            ),
             (
                 "{type: string, format: date}",
                 "\"2023-02-29\"",
@@ -235,7 +245,11 @@ mod tests {
                 "",
                 "a fits none of the allowed forms: must be boolean, not number; must be object, not number",
             ),
-            ("{type: string, nullable: true, enum: [x]}", "\"y\"", "", "a value must be one of 'x', null"),
+            ("{not: {type: string}}", "\"x\"", "", "a is of a form that is not allowed"),
+            ("{oneOf: [{minimum: 1}, {maximum: 3}]}", "2", "", "a fits 2 forms, of which one is wanted"),
+            ("{type: array, minItems: 1}", "[]", "", "a must have at least 1 items, not 0"),
+            ("{type: object, maxProperties: 0}", "{\"b\": 1}", "", "a must have at most 0 members, not 1"),
+            ("{type: string, nullable: true, enum: [x]}", "\"y\"", "", "a must be one of \"x\", null"),
         ];
         for (schema, value, pointer, message) in table {
             assert_eq!(wrong(schema, value), [format!("{pointer} {message}")], "{schema} {value}");
@@ -248,11 +262,6 @@ mod tests {
     fn problems_of_one_value_are_bounded() {
         let many = format!("[{}1]", "1,".repeat(5000));
         assert_eq!(wrong("{type: array, items: {type: string}}", &many).len(), 20);
-        let most = format!("[{}1]", "1,".repeat(200_000));
-        assert_eq!(
-            wrong("{type: array, items: {type: string}}", &most),
-            [" a has more than 200000 values, which no row can hold"]
-        );
         let long = format!("\"{}\"", "x".repeat(100_000));
         for schema in [
             "{type: string, format: email}",

@@ -1,7 +1,7 @@
 //! What an entity is: its fields, keys and relations.
 
 use super::permission::Permissions;
-use super::schema::Checker;
+use super::rules::Rules;
 use crate::operation::Action;
 
 /// A kind of record, with the rules for its rows.
@@ -58,7 +58,7 @@ pub struct Field {
     pub read_only: bool,
     /// Given at creation, not changed by an update.
     pub create_only: bool,
-    pub(super) checker: Checker,
+    pub(super) rules: Rules,
 }
 
 /// The JSON type of a field's values.

@@ -27,15 +27,15 @@ impl std::error::Error for ModelError {}
 
 /// Collects the problems found so far, so that all of them are told at once.
 #[derive(Debug, Default)]
-pub(super) struct Problems(Vec<ModelError>);
+pub(crate) struct Problems(Vec<ModelError>);
 
 impl Problems {
-    pub(super) fn add(&mut self, line: usize, path: &str, reason: impl Into<String>) {
+    pub(crate) fn add(&mut self, line: usize, path: &str, reason: impl Into<String>) {
         self.0.push(ModelError { line, path: path.to_owned(), reason: reason.into() });
     }
 
     /// The value, or the problems in the order of lines.
-    pub(super) fn or<T>(mut self, value: T) -> Result<T, Vec<ModelError>> {
+    pub(crate) fn or<T>(mut self, value: T) -> Result<T, Vec<ModelError>> {
         if self.0.is_empty() {
             return Ok(value);
         }

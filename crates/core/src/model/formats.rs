@@ -1,9 +1,7 @@
-//! Formats whose rules differ from the schema library's, or are stricter.
+//! Forms of texts.
 
-use std::error::Error;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
-use boon::{Compiler, Format};
-use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -13,20 +11,51 @@ const MAX_EMAIL: usize = 254;
 /// Longest label of a host name (RFC 1035, section 2.3.4).
 const MAX_LABEL: usize = 63;
 
-type Checked = Result<(), Box<dyn Error>>;
+/// Longest host name, written with dots (RFC 1035, section 2.3.4, without the root).
+const MAX_HOST: usize = 253;
 
-/// Has the compiler assert formats, ours before its own.
-pub(super) fn register(compiler: &mut Compiler) {
-    compiler.enable_format_assertions();
-    compiler.register_format(Format { name: "date-time", func: |value| check(value, date_time) });
-    compiler.register_format(Format { name: "date", func: |value| check(value, date) });
-    compiler.register_format(Format { name: "email", func: |value| check(value, email) });
+/// A form that texts are held to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    DateTime,
+    Date,
+    Email,
+    Uuid,
+    Uri,
+    Hostname,
+    Ipv4,
+    Ipv6,
 }
 
-fn check(value: &Value, valid: impl Fn(&str) -> Result<(), &'static str>) -> Checked {
-    match value {
-        Value::String(text) => Ok(valid(text)?),
-        _ => Ok(()),
+impl Format {
+    pub(super) const ALL: [Self; 8] =
+        [Self::DateTime, Self::Date, Self::Email, Self::Uuid, Self::Uri, Self::Hostname, Self::Ipv4, Self::Ipv6];
+
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::DateTime => "date-time",
+            Self::Date => "date",
+            Self::Email => "email",
+            Self::Uuid => "uuid",
+            Self::Uri => "uri",
+            Self::Hostname => "hostname",
+            Self::Ipv4 => "ipv4",
+            Self::Ipv6 => "ipv6",
+        }
+    }
+
+    /// Why the text is not of this form, if it is not.
+    pub(super) fn check(self, text: &str) -> Result<(), &'static str> {
+        match self {
+            Self::DateTime => date_time(text),
+            Self::Date => date(text),
+            Self::Email => email(text),
+            Self::Uuid => uuid(text),
+            Self::Uri => uri(text),
+            Self::Hostname => host_name(text),
+            Self::Ipv4 => text.parse::<Ipv4Addr>().map(drop).map_err(|_| "wanted is a form like 192.0.2.1"),
+            Self::Ipv6 => text.parse::<Ipv6Addr>().map(drop).map_err(|_| "wanted is a form like 2001:db8::1"),
+        }
     }
 }
 
@@ -55,12 +84,49 @@ fn email(text: &str) -> Result<(), &'static str> {
     if text.len() > MAX_EMAIL || local.is_empty() || !local.bytes().all(local_char) {
         return Err("the part before the @ is not one of an address");
     }
+    if host_name(domain).is_ok() { Ok(()) } else { Err("the part after the @ is not a host name") }
+}
+
+/// Labels of letters, digits and hyphens between dots (RFC 1123, section 2.1).
+fn host_name(text: &str) -> Result<(), &'static str> {
     let label = |label: &str| {
         let inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
         let edge = !label.starts_with('-') && !label.ends_with('-');
         (1..=MAX_LABEL).contains(&label.len()) && label.bytes().all(inner) && edge
     };
-    if domain.split('.').all(label) { Ok(()) } else { Err("the part after the @ is not a host name") }
+    let valid = text.len() <= MAX_HOST && text.split('.').all(label);
+    if valid { Ok(()) } else { Err("wanted is a form like www.example.com") }
+}
+
+/// Hexadecimal digits with hyphens (RFC 9562, section 4), of any version.
+fn uuid(text: &str) -> Result<(), &'static str> {
+    let hyphen = |place: usize| matches!(place, 8 | 13 | 18 | 23);
+    let fits = |(place, byte): (usize, u8)| if hyphen(place) { byte == b'-' } else { byte.is_ascii_hexdigit() };
+    let valid = text.len() == 36 && text.bytes().enumerate().all(fits);
+    if valid { Ok(()) } else { Err("wanted is a form like 123e4567-e89b-42d3-a456-426614174000") }
+}
+
+/// A scheme, a colon and the characters that may follow (RFC 3986, appendix A): no relative reference, no IRI.
+fn uri(text: &str) -> Result<(), &'static str> {
+    let (scheme, rest) = text.split_once(':').ok_or("it has no scheme")?;
+    let scheme_char = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    if !scheme.starts_with(|first: char| first.is_ascii_alphabetic()) || !scheme.bytes().all(scheme_char) {
+        return Err("what is before the colon is no scheme");
+    }
+    let mut parts = rest.split('%');
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=".contains(&byte);
+    let first = parts.next().is_some_and(|part| part.bytes().all(plain));
+    let escaped = |part: &str| {
+        let bytes = part.as_bytes();
+        bytes.len() >= 2 && bytes.iter().take(2).all(u8::is_ascii_hexdigit) && bytes.iter().all(|byte| plain(*byte))
+    };
+    let brackets = rest.strip_prefix("//").is_none_or(|rest| {
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        rest.get(end..).is_some_and(|path| !path.contains(['[', ']']))
+    });
+    let fragments = rest.matches('#').count();
+    let valid = first && parts.all(escaped) && brackets && fragments <= 1;
+    if valid { Ok(()) } else { Err("it has characters that a URI holds only as %XX, or in its host") }
 }
 
 #[cfg(test)]
@@ -106,6 +172,64 @@ mod tests {
             ["", "@", "@example.com", "john", "john@", "john@-a.com", "jo hn@a.com", "john@a..com", "jöhn@a.com"]
         {
             assert!(email(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_forms_are_those_of_their_standards() {
+        let table: [(Format, &[&str], &[&str]); 5] = [
+            (
+                Format::Uuid,
+                &["123e4567-e89b-42d3-a456-426614174000", "00000000-0000-0000-0000-00000000000A"],
+                &[
+                    "",
+                    "123e4567e89b42d3a456426614174000",
+                    "{23e4567-e89b-42d3-a456-42661417400}",
+                    "123e4567-e89b-42d3-a456-42661417400g",
+                ],
+            ),
+            (
+                Format::Uri,
+                &[
+                    "https://example.com/a?b=c#d",
+                    "urn:isbn:0451450523",
+                    "mailto:a@b.c",
+                    "http://[2001:db8::1]:80/%7Ea",
+                    "a:",
+                ],
+                &[
+                    "",
+                    "example.com",
+                    "/a",
+                    "1a://x",
+                    "http://exämple.com",
+                    "a:b c",
+                    "a:%7",
+                    "a:%zz",
+                    "http://a/[b]",
+                    "a:#b#c",
+                    ":a",
+                ],
+            ),
+            (
+                Format::Hostname,
+                &["localhost", "www.example.com", "a-1.b"],
+                &["", "-a", "a-", "a..b", "a_b", "a.", "x.example.com/"],
+            ),
+            (Format::Ipv4, &["192.0.2.1", "0.0.0.0"], &["", "256.0.0.1", "1.2.3", "01.2.3.4", "1.2.3.4.5"]),
+            (
+                Format::Ipv6,
+                &["::", "2001:db8::1", "::ffff:192.0.2.1"],
+                &["", "1", "2001:db8::1::", "12345::", "fe80::1%eth0"],
+            ),
+        ];
+        for (format, right, wrong) in table {
+            for text in right {
+                assert_eq!(format.check(text), Ok(()), "{format:?} {text}");
+            }
+            for text in wrong {
+                assert!(format.check(text).is_err(), "{format:?} {text}");
+            }
         }
     }
 }

@@ -12,7 +12,6 @@ use super::error::{Problems, hint};
 use super::links::{self, Link};
 use super::permission::{PermissionReader, Permissions};
 use super::property::PropertyReader;
-use super::schema::SchemaCompiler;
 use super::shape::{SCHEMAS, ShapeReader};
 use super::yaml::{Data, Entry, Node};
 use crate::operation::Action;
@@ -31,9 +30,14 @@ pub(super) struct Draft {
 
 pub(super) fn load(text: &str) -> Result<Vec<Entity>, Vec<ModelError>> {
     let mut problems = Problems::default();
-    let Some(root) = Node::parse(text, &mut problems) else {
-        return problems.or(Vec::new());
-    };
+    match Node::parse(text, &mut problems) {
+        Some(root) => load_root(&root, problems),
+        None => problems.or(Vec::new()),
+    }
+}
+
+/// The same of a document that is read already.
+pub(super) fn load_root(root: &Node, mut problems: Problems) -> Result<Vec<Entity>, Vec<ModelError>> {
     let schemas = root.get("components").and_then(|components| components.get("schemas"));
     let Some((schemas, entries)) = schemas.and_then(|schemas| Some((schemas, schemas.entries()?))) else {
         problems.add(root.line, "", "components.schemas must be a map of entities");
@@ -41,12 +45,10 @@ pub(super) fn load(text: &str) -> Result<Vec<Entity>, Vec<ModelError>> {
     };
     let mut used = BTreeSet::new();
     collect_value_schemas(schemas, &mut used);
-    let mut compiler = SchemaCompiler::new();
     let mut drafts = Vec::new();
     for entry in entries {
         if is_entity(entry, &used) {
-            let mut reader =
-                EntityReader { schemas, name: &entry.key, compiler: &mut compiler, problems: &mut problems };
+            let mut reader = EntityReader { schemas, name: &entry.key, problems: &mut problems };
             drafts.extend(reader.read(entry));
         } else if !used.contains(entry.key.as_str()) {
             let path = entry.key.clone();
@@ -95,7 +97,6 @@ pub(super) fn has_entity_marks(schema: &Node) -> bool {
 struct EntityReader<'a, 'p> {
     schemas: &'a Node,
     name: &'a str,
-    compiler: &'p mut SchemaCompiler,
     problems: &'p mut Problems,
 }
 
@@ -161,7 +162,6 @@ impl<'a> EntityReader<'a, '_> {
             schemas: self.schemas,
             entity: self.name,
             path: String::new(),
-            compiler: self.compiler,
             problems: self.problems,
             slots: 0,
             links: Vec::new(),

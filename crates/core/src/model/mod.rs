@@ -1,31 +1,31 @@
 //! The entities that records belong to, read from `model.yaml`.
 //!
-//! - [`Model::from_yaml`] reads the file once, at the start; a wrong one is told with all its problems.
+//! - [`Model::from_yaml`] reads the file; a wrong one is told with all its problems. [`Model::shipped`] reads what the build
+//!   script made of it.
 //! - [`entity`]: what an entity is: fields, keys, relations.
 //! - [`check`]: whether a row or a change of one fits its entity.
 //! - [`permission`]: who may do what with which rows and fields.
 //! - [`query`], [`projection`], [`sort`]: `query_params` and `metadata_params` against rows.
 //!
-//! Values are checked by JSON Schema, numbers beside it exactly (a schema library compares them as floats).
+//! Values are checked by the rules of their JSON Schema, numbers exactly ([`rules`]).
 //! Everything here is pure; text that holds a reference is told apart by the caller.
 
 mod annotation;
 pub mod check;
 pub mod entity;
-mod error;
+pub(crate) mod error;
 mod formats;
 mod glob;
 mod links;
 mod load;
-mod numbers;
 pub mod permission;
 pub mod projection;
 mod property;
 pub mod query;
-mod schema;
+mod rules;
 mod shape;
 pub mod sort;
-mod yaml;
+pub(crate) mod yaml;
 
 pub use check::{Violation, ViolationCode};
 pub use entity::{
@@ -70,8 +70,8 @@ impl Model {
     }
 }
 
-/// The model this build ships with.
-const SHIPPED: &str = include_str!("../../../../model.yaml");
+/// `model.yaml` at the root of the workspace, as JSON.
+const SHIPPED: &str = include_str!(concat!(env!("OUT_DIR"), "/model.json"));
 
 /// Every problem of a model, one a line.
 #[derive(Debug)]
@@ -90,8 +90,13 @@ impl Model {
     /// The model in `model.yaml` at the root of the workspace, compiled in.
     ///
     /// # Errors
-    /// Every problem of the file, which stops the start.
+    /// Every problem of the file, without its line, which stops the start.
     pub fn shipped() -> Result<Self, ModelErrors> {
-        Self::from_yaml(SHIPPED).map_err(ModelErrors)
+        let broken = |error: serde_json::Error| {
+            ModelErrors(vec![ModelError { line: 0, path: String::new(), reason: error.to_string() }])
+        };
+        let root = serde_json::from_str(SHIPPED).map_err(broken)?;
+        let entities = load::load_root(&yaml::Node::from_json(root), error::Problems::default());
+        entities.map(|entities| Self { entities }).map_err(ModelErrors)
     }
 }

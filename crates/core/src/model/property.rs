@@ -8,7 +8,6 @@ use super::entity::{Field, Inject, InjectSource, Kind, Reference, Relation, Rela
 use super::error::{Problems, hint};
 use super::links::{Claim, Link};
 use super::load::has_entity_marks;
-use super::schema::{Checker, SchemaCompiler};
 use super::shape::{SCHEMAS, Shape, ShapeReader};
 use super::yaml::{Entry, Node};
 
@@ -20,7 +19,6 @@ pub(super) struct PropertyReader<'a, 'p> {
     pub(super) entity: &'a str,
     /// `entity.property`
     pub(super) path: String,
-    pub(super) compiler: &'p mut SchemaCompiler,
     pub(super) problems: &'p mut Problems,
     /// Index slots given out so far.
     pub(super) slots: u8,
@@ -109,7 +107,7 @@ impl<'a> PropertyReader<'a, '_> {
             inject: self.read_inject(node, &shape),
             read_only,
             create_only,
-            checker: self.compile(node, shape),
+            rules: shape.rules,
         }
     }
 
@@ -124,35 +122,6 @@ impl<'a> PropertyReader<'a, '_> {
         }
         let path = self.path.clone();
         ShapeReader { schemas: self.schemas, path, problems: self.problems, trail: vec![self.entity] }.read(node)
-    }
-
-    fn compile(&mut self, node: &'a Node, shape: Shape) -> Checker {
-        match self.compiler.compile(serde_json::Value::Object(shape.schema), shape.numbers) {
-            Ok(checker) => checker,
-            Err(findings) => {
-                for finding in findings {
-                    let (line, keyword) = self.locate(node, &finding.pointer);
-                    self.tell(line, format!("invalid schema: {keyword}{}", finding.message));
-                }
-                Checker::none()
-            }
-        }
-    }
-
-    /// The line of what a finding about a schema points at, and the nearest keyword.
-    fn locate(&self, node: &'a Node, pointer: &str) -> (usize, String) {
-        let (mut node, mut line, mut keyword) = (node, node.line, String::new());
-        for token in pointer.split('/').skip(1) {
-            let target = node.get(REF).and_then(Node::text).and_then(|text| text.strip_prefix(SCHEMAS));
-            node = target.and_then(|name| self.schemas.get(name)).unwrap_or(node);
-            let token = token.replace("~1", "/").replace("~0", "~");
-            if let Some(entry) = node.entry(&token) {
-                (node, line, keyword) = (&entry.node, entry.line, format!("{token} "));
-            } else if let Some(item) = token.parse().ok().and_then(|index: usize| node.items()?.get(index)) {
-                (node, line) = (item, item.line);
-            }
-        }
-        (line, keyword)
     }
 
     fn read_flag(&mut self, node: &Node, key: &str) -> bool {

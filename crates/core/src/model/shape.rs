@@ -1,27 +1,28 @@
-//! A value's schema as the file writes it, turned into what the schema library checks and what we do.
+//! A value's schema as the file writes it, turned into [`Rules`].
 //!
-//! `$ref` is replaced by what it names, `nullable` by a second type, and the rules about numbers are taken out.
+//! `$ref` is replaced by what it names, and `nullable` by a second type.
 
-use serde_json::{Map, Value, json};
+use regex::Regex;
+use serde_json::Value;
 
-use super::annotation::{
-    self, ASSERTED_FORMATS, DESCRIPTIVE, HINTED_FORMATS, NUMERIC, OF_PROPERTY, READ_ONLY, REF, TYPES, VALUE_SCHEMA,
-};
+use super::annotation::{self, DESCRIPTIVE, HINTED_FORMATS, NUMERIC, OF_PROPERTY, READ_ONLY, REF, TYPES, VALUE_SCHEMA};
 use super::entity::Kind;
 use super::error::{Problems, hint};
-use super::numbers::{Bound, Numbers};
+use super::formats::Format;
+use super::rules::{Bound, Others, Rules};
 use super::yaml::{Entry, Node};
 use crate::decimal;
 
 /// Where the reusable schemas stand.
 pub(super) const SCHEMAS: &str = "#/components/schemas/";
 
+/// Integers of so many bits.
+const WIDTHS: &[(&str, i64, i64)] = &[("int32", i32::MIN as i64, i32::MAX as i64), ("int64", i64::MIN, i64::MAX)];
+
 /// What a schema says of its values.
 #[derive(Debug, Default)]
 pub(super) struct Shape {
-    /// For the schema library.
-    pub(super) schema: Map<String, Value>,
-    pub(super) numbers: Numbers,
+    pub(super) rules: Rules,
     /// The allowed types but null; empty for any.
     pub(super) kinds: Vec<Kind>,
     pub(super) nullable: bool,
@@ -47,59 +48,45 @@ pub(super) struct ShapeReader<'a> {
     pub(super) trail: Vec<&'a str>,
 }
 
-/// Where a schema stands.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Property,
-    /// Below a property, on every way to its value.
-    Within,
-    /// In one of several forms; the schema library alone decides which of them applies.
-    Branch,
-}
-
-impl Place {
-    fn below(self) -> Self {
-        if self == Self::Branch { Self::Branch } else { Self::Within }
-    }
-}
-
 impl<'a> ShapeReader<'a> {
     pub(super) fn read(&mut self, property: &'a Node) -> Shape {
-        self.read_at(property, Place::Property)
+        self.read_with(property, &[OF_PROPERTY, &[READ_ONLY]])
     }
 
     /// Reads a reusable schema for its problems alone.
     pub(super) fn read_unused(&mut self, schema: &'a Node) {
-        self.read_at(schema, Place::Within);
+        self.read_part(schema);
     }
 
     fn tell(&mut self, line: usize, reason: impl Into<String>) {
         self.problems.add(line, &self.path, reason);
     }
 
-    fn read_at(&mut self, node: &'a Node, place: Place) -> Shape {
+    fn read_part(&mut self, node: &'a Node) -> Shape {
+        self.read_with(node, &[])
+    }
+
+    /// Reads a schema that may have these keywords besides those of a value.
+    fn read_with(&mut self, node: &'a Node, also: &[&[&str]]) -> Shape {
         let Some(entries) = node.entries() else {
             self.tell(node.line, "a schema must be a map of keywords");
             return Shape::default();
         };
-        let mut known = vec![VALUE_SCHEMA, NUMERIC, DESCRIPTIVE];
-        if place == Place::Property {
-            known.extend([OF_PROPERTY, &[READ_ONLY][..]]);
-        }
+        let known = [&[VALUE_SCHEMA, NUMERIC, DESCRIPTIVE], also].concat();
         annotation::check_keywords(entries, &known, &self.path, self.problems);
         if let Some(reference) = node.entry(REF) {
-            return self.follow(reference, entries, place);
+            return self.follow(reference, entries);
         }
         let mut shape = Shape::default();
         self.read_type(node, &mut shape);
         for entry in entries {
-            self.read_keyword(entry, place, &mut shape);
+            self.read_keyword(entry, &mut shape);
         }
-        self.read_bounds(node, place, &mut shape);
+        self.read_bounds(node, &mut shape);
         shape
     }
 
-    fn follow(&mut self, reference: &'a Entry, siblings: &[Entry], place: Place) -> Shape {
+    fn follow(&mut self, reference: &'a Entry, siblings: &[Entry]) -> Shape {
         for sibling in siblings {
             let key = sibling.key.as_str();
             if key != REF && (key == "nullable" || VALUE_SCHEMA.contains(&key) || NUMERIC.contains(&key)) {
@@ -119,7 +106,7 @@ impl<'a> ShapeReader<'a> {
             return Shape::default();
         }
         self.trail.push(&target.key);
-        let shape = self.read_at(&target.node, place.below());
+        let shape = self.read_part(&target.node);
         self.trail.pop();
         shape
     }
@@ -142,152 +129,165 @@ impl<'a> ShapeReader<'a> {
             Some(items) => items.iter().map(Node::text).collect(),
             None => vec![entry.node.text()],
         };
-        let mut types = Vec::new();
+        let mut types: Vec<&'static str> = Vec::new();
         for name in names {
             match name {
-                Some(name) if TYPES.contains(&name) => {
-                    types.push(name);
-                    shape.kinds.extend(kind_of(name).filter(|kind| !shape.kinds.contains(kind)));
-                    shape.nullable |= name == "null";
-                }
-                Some(name) => {
-                    let hint = hint(name, TYPES.iter().copied());
-                    self.tell(entry.line, format!("unknown type {name:?}{hint}"));
-                }
+                Some(name) => match TYPES.iter().find(|known| **known == name) {
+                    Some(known) => {
+                        types.push(known);
+                        shape.kinds.extend(kind_of(name).filter(|kind| !shape.kinds.contains(kind)));
+                        shape.nullable |= name == "null";
+                    }
+                    None => {
+                        let hint = hint(name, TYPES.iter().copied());
+                        self.tell(entry.line, format!("unknown type {name:?}{hint}"));
+                    }
+                },
                 None => self.tell(entry.line, "type must be a name or a list of names"),
             }
         }
         if shape.nullable && !types.contains(&"null") {
             types.push("null");
         }
-        match types.as_slice() {
-            [] => {}
-            [one] => drop(shape.schema.insert("type".to_owned(), json!(one))),
-            several => drop(shape.schema.insert("type".to_owned(), json!(several))),
-        }
+        shape.rules.types = types;
     }
 
-    fn read_keyword(&mut self, entry: &'a Entry, place: Place, shape: &mut Shape) {
+    fn read_keyword(&mut self, entry: &'a Entry, shape: &mut Shape) {
         let Entry { key, node, .. } = entry;
+        let rules = &mut shape.rules;
         match key.as_str() {
-            "format" => self.read_format(entry, place, shape),
-            "enum" | "const" => self.read_allowed(entry, place, shape),
-            "items" => {
-                let part = self.read_at(node, place.below());
-                shape.schema.insert(key.clone(), Value::Object(part.schema));
-                shape.numbers.items = Some(Box::new(part.numbers));
+            "format" => self.read_format(entry, shape),
+            "enum" | "const" => self.read_allowed(entry, shape),
+            "pattern" => rules.pattern = self.read_pattern(entry),
+            "minLength" => rules.length.least = self.read_count(entry),
+            "maxLength" => rules.length.most = self.read_count(entry),
+            "minItems" => rules.count.least = self.read_count(entry),
+            "maxItems" => rules.count.most = self.read_count(entry),
+            "minProperties" => rules.size.least = self.read_count(entry),
+            "maxProperties" => rules.size.most = self.read_count(entry),
+            "uniqueItems" => rules.unique_items = self.read_flag(entry) == Some(true),
+            "required" => rules.required = self.read_names(entry),
+            "items" => rules.items = Some(Box::new(self.read_part(node).rules)),
+            "not" => rules.not = Some(Box::new(self.read_part(node).rules)),
+            "properties" => rules.properties = self.read_properties(entry),
+            "additionalProperties" => {
+                rules.others = match node.boolean() {
+                    Some(true) => Others::Any,
+                    Some(false) => Others::None,
+                    None => Others::Like(Box::new(self.read_part(node).rules)),
+                }
             }
-            "properties" => self.read_properties(entry, place, shape),
-            "additionalProperties" if node.boolean().is_none() => {
-                let part = self.read_at(node, place.below());
-                shape.schema.insert(key.clone(), Value::Object(part.schema));
-                shape.numbers.other_properties = Some(Box::new(part.numbers));
-            }
-            "allOf" => shape.numbers.all_of = self.read_parts(entry, place.below(), shape),
-            "anyOf" | "oneOf" => {
-                self.read_parts(entry, Place::Branch, shape);
-            }
-            "not" => {
-                let part = self.read_at(node, Place::Branch);
-                shape.schema.insert(key.clone(), Value::Object(part.schema));
-            }
-            "uniqueItems" if place != Place::Branch && node.boolean().is_some() => {
-                shape.numbers.unique_items = node.boolean() == Some(true);
-            }
-            "type" | "nullable" => {}
-            key if VALUE_SCHEMA.contains(&key) => drop(shape.schema.insert(key.to_owned(), node.to_json())),
+            "allOf" => shape.rules.all_of = self.read_forms(entry, shape),
+            "anyOf" => shape.rules.any_of = self.read_forms(entry, shape),
+            "oneOf" => shape.rules.one_of = self.read_forms(entry, shape),
             _ => {}
         }
     }
 
-    fn read_parts(&mut self, entry: &'a Entry, place: Place, shape: &mut Shape) -> Vec<Numbers> {
+    fn invalid(&mut self, entry: &Entry, wanted: &str) {
+        let Entry { key, node, line } = entry;
+        self.tell(*line, format!("invalid schema: {key} must be {wanted}, not {}", node.kind()));
+    }
+
+    fn read_count(&mut self, entry: &Entry) -> Option<usize> {
+        let number = entry.node.number().map(str::parse);
+        match number {
+            Some(Ok(count)) => return Some(count),
+            Some(Err(_)) => {
+                self.tell(entry.line, format!("invalid schema: {} must be 0 or more, and whole", entry.key))
+            }
+            None => self.invalid(entry, "integer"),
+        }
+        None
+    }
+
+    fn read_flag(&mut self, entry: &Entry) -> Option<bool> {
+        let flag = entry.node.boolean();
+        if flag.is_none() {
+            self.invalid(entry, "boolean");
+        }
+        flag
+    }
+
+    fn read_names(&mut self, entry: &Entry) -> Vec<String> {
+        let items = entry.node.items().unwrap_or_default();
+        let names: Vec<String> = items.iter().filter_map(Node::text).map(str::to_owned).collect();
+        if entry.node.items().is_none() || names.len() < items.len() {
+            self.tell(entry.line, format!("invalid schema: {} must be a list of names", entry.key));
+        }
+        names
+    }
+
+    fn read_pattern(&mut self, entry: &Entry) -> Option<Regex> {
+        let Some(text) = entry.node.text() else {
+            self.invalid(entry, "string");
+            return None;
+        };
+        let pattern = Regex::new(&with_ascii_classes(text)).ok();
+        if pattern.is_none() {
+            self.tell(entry.line, format!("invalid schema: pattern {text:?} is not a regular expression"));
+        }
+        pattern
+    }
+
+    fn read_forms(&mut self, entry: &'a Entry, shape: &mut Shape) -> Vec<Rules> {
         let parts: Vec<Shape> =
-            entry.node.items().unwrap_or_default().iter().map(|part| self.read_at(part, place)).collect();
+            entry.node.items().unwrap_or_default().iter().map(|part| self.read_part(part)).collect();
         if parts.is_empty() {
             self.tell(entry.line, format!("{} must be a list of schemas", entry.key));
-            return Vec::new();
         }
-        let kinds = parts.iter().flat_map(|part| part.kinds.iter().copied());
-        for kind in kinds.collect::<Vec<_>>() {
-            if !shape.kinds.contains(&kind) && !shape.schema.contains_key("type") {
-                shape.kinds.push(kind);
+        for kind in parts.iter().flat_map(|part| &part.kinds) {
+            if !shape.kinds.contains(kind) && shape.rules.types.is_empty() {
+                shape.kinds.push(*kind);
             }
         }
         shape.nullable |= entry.key != "allOf" && parts.iter().any(|part| part.nullable);
-        let schemas = parts.iter().map(|part| Value::Object(part.schema.clone())).collect();
-        shape.schema.insert(entry.key.clone(), Value::Array(schemas));
-        parts.into_iter().map(|part| part.numbers).collect()
+        parts.into_iter().map(|part| part.rules).collect()
     }
 
-    fn read_properties(&mut self, entry: &'a Entry, place: Place, shape: &mut Shape) {
+    fn read_properties(&mut self, entry: &'a Entry) -> Vec<(String, Rules)> {
         let Some(properties) = entry.node.entries() else {
             self.tell(entry.line, "properties must be a map of schemas");
-            return;
+            return Vec::new();
         };
-        let mut schemas = Map::new();
-        for property in properties {
-            let part = self.read_at(&property.node, place.below());
-            schemas.insert(property.key.clone(), Value::Object(part.schema));
-            shape.numbers.properties.push((property.key.clone(), part.numbers));
-        }
-        shape.schema.insert(entry.key.clone(), Value::Object(schemas));
+        properties.iter().map(|property| (property.key.clone(), self.read_part(&property.node).rules)).collect()
     }
 
-    fn read_format(&mut self, entry: &Entry, place: Place, shape: &mut Shape) {
-        let Some(format) = entry.node.text() else {
+    fn read_format(&mut self, entry: &Entry, shape: &mut Shape) {
+        let Some(name) = entry.node.text() else {
             self.tell(entry.line, "format must be a string");
             return;
         };
-        let range = match format {
-            "int32" => Some((i64::from(i32::MIN), i64::from(i32::MAX))),
-            "int64" => Some((i64::MIN, i64::MAX)),
-            _ => None,
-        };
-        if let Some((least, greatest)) = range {
-            if place == Place::Branch {
-                self.tell(entry.line, not_in_branches(format));
+        if let Some((_, least, greatest)) = WIDTHS.iter().find(|(width, ..)| *width == name) {
+            shape.rules.bounds.push((Bound::Minimum, least.to_string()));
+            shape.rules.bounds.push((Bound::Maximum, greatest.to_string()));
+        } else {
+            shape.rules.format = Format::ALL.into_iter().find(|format| format.as_str() == name);
+            if shape.rules.format.is_none() && !HINTED_FORMATS.contains(&name) {
+                let widths = WIDTHS.iter().map(|(width, ..)| *width);
+                let known = Format::ALL.iter().map(|format| format.as_str()).chain(widths);
+                let hint = hint(name, known.chain(HINTED_FORMATS.iter().copied()));
+                self.tell(entry.line, format!("unknown format {name:?}{hint}"));
             }
-            shape.numbers.bounds.push((Bound::Minimum, least.to_string()));
-            shape.numbers.bounds.push((Bound::Maximum, greatest.to_string()));
-        } else if ASSERTED_FORMATS.contains(&format) {
-            shape.schema.insert(entry.key.clone(), json!(format));
-        } else if !HINTED_FORMATS.contains(&format) {
-            let hint = hint(format, ASSERTED_FORMATS.iter().chain(HINTED_FORMATS).copied());
-            self.tell(entry.line, format!("unknown format {format:?}{hint}"));
         }
-        shape.format = Some(format.to_owned());
+        shape.format = Some(name.to_owned());
     }
 
-    fn read_allowed(&mut self, entry: &Entry, place: Place, shape: &mut Shape) {
-        let mut value = entry.node.to_json();
-        let items = match (&mut value, entry.key.as_str()) {
-            (Value::Array(items), "enum") => {
-                if shape.nullable && !items.contains(&Value::Null) {
-                    items.push(Value::Null);
-                }
-                items.clone()
-            }
+    fn read_allowed(&mut self, entry: &Entry, shape: &mut Shape) {
+        let mut items = match (entry.node.to_json(), entry.key.as_str()) {
+            (Value::Array(items), "enum") => items,
             (_, "enum") => return self.tell(entry.line, "enum must be a list of values"),
-            (one, _) => vec![one.clone()],
+            (one, _) => vec![one],
         };
-        let numbers: Vec<String> =
-            items.iter().filter_map(|item| item.as_number().map(|number| number.as_str().to_owned())).collect();
-        if !numbers.is_empty() {
-            if place != Place::Branch {
-                shape.numbers.allowed.push(numbers);
-            } else if !numbers.iter().all(|number| number.parse::<i64>().is_ok()) {
-                self.tell(entry.line, not_in_branches("a number with a fraction"));
-            }
+        if entry.key == "enum" && shape.nullable && !items.contains(&Value::Null) {
+            items.push(Value::Null);
         }
-        shape.schema.insert(entry.key.clone(), value);
+        shape.rules.allowed.push(items);
     }
 
-    fn read_bounds(&mut self, node: &'a Node, place: Place, shape: &mut Shape) {
+    fn read_bounds(&mut self, node: &'a Node, shape: &mut Shape) {
         for keyword in NUMERIC {
             let Some(entry) = node.entry(keyword) else { continue };
-            if place == Place::Branch {
-                self.tell(entry.line, not_in_branches(keyword));
-            }
             // OpenAPI 3.0 writes `exclusiveMinimum: true` beside a minimum, later drafts the number itself.
             let exclusive = |key: &str| node.get(key).and_then(Node::boolean) == Some(true);
             let flag = entry.node.boolean().is_some() && keyword.starts_with("exclusive");
@@ -305,7 +305,7 @@ impl<'a> ShapeReader<'a> {
                     self.tell(entry.line, "multipleOf must be positive and have at most 18 digits");
                 }
                 Some(limit) => match decimal::canonical(limit) {
-                    Ok(limit) => shape.numbers.bounds.push((bound, limit)),
+                    Ok(limit) => shape.rules.bounds.push((bound, limit)),
                     Err(reason) => self.tell(entry.line, format!("{keyword} {limit} {reason}")),
                 },
                 None if flag => {}
@@ -321,6 +321,39 @@ fn kind_of(name: &str) -> Option<Kind> {
         .find(|kind| kind.as_str() == name)
 }
 
-fn not_in_branches(what: &str) -> String {
-    format!("{what} is not supported in anyOf, oneOf and not, where numbers would be compared inexactly")
+/// The pattern as the `regex` crate reads it: in JSON Schema (ECMA-262) `\d` and `\w` are of ASCII alone.
+fn with_ascii_classes(pattern: &str) -> String {
+    let mut written = String::with_capacity(pattern.len());
+    let mut chars = pattern.chars();
+    while let Some(char) = chars.next() {
+        let escaped = if char == '\\' { chars.next() } else { None };
+        match escaped {
+            Some('d') => written.push_str("[0-9]"),
+            Some('D') => written.push_str("[^0-9]"),
+            Some('w') => written.push_str("[A-Za-z0-9_]"),
+            Some('W') => written.push_str("[^A-Za-z0-9_]"),
+            escaped => written.extend([Some(char), escaped].into_iter().flatten()),
+        }
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_and_letters_of_a_pattern_are_those_of_ascii() {
+        for (pattern, text, fits) in [
+            (r"^\d+$", "12", true),
+            (r"^\d+$", "١٢", false),
+            (r"^[\w-]+$", "a_1-", true),
+            (r"^[\w-]+$", "ä", false),
+            (r"^\D\W$", "ä1", false),
+            (r"^\D\W$", "ää", true),
+            (r"^\\d$", r"\d", true),
+        ] {
+            assert_eq!(Regex::new(&with_ascii_classes(pattern)).unwrap().is_match(text), fits, "{pattern} {text}");
+        }
+    }
 }

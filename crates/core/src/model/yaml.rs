@@ -1,4 +1,6 @@
 //! YAML as JSON values that remember their lines.
+//!
+//! The build script is made with this file too.
 
 use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
 use serde_json::{Map, Number, Value};
@@ -7,7 +9,7 @@ use super::error::Problems;
 
 /// A YAML value with the line it begins on.
 #[derive(Debug)]
-pub(super) struct Node {
+pub(crate) struct Node {
     pub(super) line: usize,
     pub(super) data: Data,
 }
@@ -29,7 +31,7 @@ pub(super) struct Entry {
 
 impl Node {
     /// The document's root; problems are added where there are any.
-    pub(super) fn parse(text: &str, problems: &mut Problems) -> Option<Self> {
+    pub(crate) fn parse(text: &str, problems: &mut Problems) -> Option<Self> {
         let documents = match MarkedYaml::load_from_str(text) {
             Ok(documents) => documents,
             Err(error) => {
@@ -48,6 +50,20 @@ impl Node {
                 None
             }
         }
+    }
+
+    /// Of a document whose lines are not known: 0 each.
+    pub(crate) fn from_json(value: Value) -> Self {
+        let data = match value {
+            Value::Array(items) => Data::List(items.into_iter().map(Self::from_json).collect()),
+            Value::Object(members) => {
+                let entries =
+                    members.into_iter().map(|(key, value)| Entry { key, line: 0, node: Self::from_json(value) });
+                Data::Map(entries.collect())
+            }
+            scalar => Data::Scalar(scalar),
+        };
+        Self { line: 0, data }
     }
 
     pub(super) fn entries(&self) -> Option<&[Entry]> {
@@ -79,6 +95,15 @@ impl Node {
         }
     }
 
+    /// The name of its JSON type.
+    pub(super) fn kind(&self) -> &'static str {
+        match &self.data {
+            Data::Scalar(value) => type_of(value),
+            Data::List(_) => "array",
+            Data::Map(_) => "object",
+        }
+    }
+
     pub(super) fn boolean(&self) -> Option<bool> {
         match &self.data {
             Data::Scalar(Value::Bool(value)) => Some(*value),
@@ -94,7 +119,7 @@ impl Node {
         }
     }
 
-    pub(super) fn to_json(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         match &self.data {
             Data::Scalar(value) => value.clone(),
             Data::List(items) => Value::Array(items.iter().map(Self::to_json).collect()),
@@ -102,6 +127,18 @@ impl Node {
                 entries.iter().map(|entry| (entry.key.clone(), entry.node.to_json())).collect::<Map<_, _>>(),
             ),
         }
+    }
+}
+
+/// The name of a value's JSON type.
+pub(super) fn type_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
     }
 }
 

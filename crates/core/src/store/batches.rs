@@ -19,6 +19,7 @@ use crate::json::sha256_hex;
 use crate::limits::{INLINE_OPERATIONS_BYTES, PART_BYTES};
 use crate::operation::Outcome;
 use crate::runtime::Timestamp;
+use crate::trace::Trace;
 
 const HEAD: &str = "A#HEAD";
 pub(super) const STATE: &str = "A#STATE";
@@ -375,6 +376,9 @@ fn head_item(keys: &TenantKey, head: &Head) -> Result<Item, Fault> {
         item.insert("retry_of".to_owned(), s(lineage.retry_of.as_str()));
         item.insert("attempt".to_owned(), n(lineage.attempt));
     }
+    if let Some(trace) = &head.trace {
+        item.insert("trace".to_owned(), s(trace.to_string()));
+    }
     match &head.operations {
         Operations::Inline(packed) => item.insert("operations".to_owned(), b(packed.as_slice())),
         Operations::Parts { hash, count } => {
@@ -408,6 +412,7 @@ fn head_of(keys: &TenantKey, item: &Item) -> Result<Head, Fault> {
         lineage: lineage_of(&item)?,
         job: item.maybe_text("job").map(|_| item.json("job")).transpose()?,
         profile: item.maybe_text("profile").map(|_| item.json("profile")).transpose()?,
+        trace: item.maybe_text("trace").and_then(Trace::parse),
         operations,
     })
 }

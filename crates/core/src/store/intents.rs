@@ -1,7 +1,10 @@
 //! The ledger of signed operation sets: a row for each, made when a batch is executed. Every write of a row is on
 //! condition that it is as it was read, so that who sends a set is decided once.
 
-use aws_sdk_dynamodb::types::{ConditionCheck, Put, TransactWriteItem};
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{
+    ConditionCheck, Put, ReturnValuesOnConditionCheckFailure as ReturnOld, TransactWriteItem,
+};
 
 use super::attribute::{Item, Reader, json_text, n, s};
 use super::batches::{STATE, Written, pair};
@@ -41,6 +44,24 @@ impl std::fmt::Debug for SignedSet {
     }
 }
 
+/// What Orby calls the account of a profile.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// The account; a profile that has another one by now has another cluster.
+    pub account: String,
+    /// Which Orby calls it so.
+    pub place: String,
+    /// The name.
+    pub id: String,
+}
+
+/// Shows no account.
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cluster").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
 /// A batch of intents as it stands.
 #[derive(Debug)]
 pub struct IntentBatch {
@@ -53,6 +74,45 @@ pub struct IntentBatch {
 }
 
 impl Store {
+    /// What the account of a profile was last called.
+    pub async fn cluster(&self, keys: &TenantKey, profile: &str) -> Result<Option<Cluster>, Fault> {
+        let request = self
+            .client
+            .get_item()
+            .table_name(&self.tables.control)
+            .consistent_read(true)
+            .key("pk", s(keys.cluster(profile)));
+        let answer = self.call("read cluster", || request.clone().send()).await?;
+        let answer = answer.map_err(|error| Fault::new("read cluster", refused(&error)))?;
+        answer.item.as_ref().map(cluster_of).transpose()
+    }
+
+    /// Keeps a name, unless another process has just kept one for the same account at the same place: the one that is
+    /// kept.
+    pub async fn keep_cluster(&self, keys: &TenantKey, profile: &str, cluster: Cluster) -> Result<Cluster, Fault> {
+        let request = self
+            .client
+            .update_item()
+            .table_name(&self.tables.control)
+            .key("pk", s(keys.cluster(profile)))
+            .update_expression("SET #account = :account, #place = :place, #cluster = :cluster")
+            .condition_expression("attribute_not_exists(pk) OR #account <> :account OR #place <> :place")
+            .expression_attribute_names("#account", "account")
+            .expression_attribute_names("#place", "place")
+            .expression_attribute_names("#cluster", "cluster")
+            .expression_attribute_values(":account", s(cluster.account.as_str()))
+            .expression_attribute_values(":place", s(cluster.place.as_str()))
+            .expression_attribute_values(":cluster", s(cluster.id.as_str()))
+            .return_values_on_condition_check_failure(ReturnOld::AllOld);
+        match self.call("keep cluster", || request.clone().send()).await? {
+            Ok(_) => Ok(cluster),
+            Err(UpdateItemError::ConditionalCheckFailedException(failed)) => {
+                failed.item().map_or(Ok(cluster), cluster_of)
+            }
+            Err(error) => Err(Fault::new("keep cluster", refused(&error))),
+        }
+    }
+
     /// A batch of intents in one consistent read.
     pub async fn intent_batch(&self, keys: &TenantKey, id: &BatchId) -> Result<Option<IntentBatch>, Fault> {
         let items = self.batch_items(keys, id).await?;
@@ -167,6 +227,12 @@ fn row_item(keys: &TenantKey, head: &Head, row: &SignedSet) -> Result<Item, Faul
     ]);
     item.extend(row.tx_hash.as_ref().map(|hash| ("tx_hash".to_owned(), s(hash.as_str()))));
     Ok(item)
+}
+
+fn cluster_of(item: &Item) -> Result<Cluster, Fault> {
+    let item = Reader(item);
+    let text = |name: &str| item.text(name).map(str::to_owned);
+    Ok(Cluster { account: text("account")?, place: text("place")?, id: text("cluster")? })
 }
 
 fn row_of(item: &Item) -> Result<SignedSet, Fault> {

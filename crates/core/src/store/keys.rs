@@ -106,6 +106,11 @@ impl TenantKey {
         format!("{}#L#{dialect}#{subject}", self.0)
     }
 
+    /// Orby's name for the account of a profile.
+    pub(super) fn cluster(&self, profile: &str) -> String {
+        format!("{}#O#{profile}", self.0)
+    }
+
     /// The counter that integer keys of an entity are drawn from.
     pub(super) fn integers(&self, entity: &str) -> String {
         format!("{}#I#{entity}", self.0)

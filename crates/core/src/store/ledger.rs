@@ -15,6 +15,7 @@ use super::{Store, TenantKey, keys::signer_pk};
 use crate::batch::{BatchId, Head, Intent, State, Status};
 use crate::gateway::stacks::Signed;
 use crate::limits::CALL_LEASE_MS;
+use crate::plan::RowKey;
 use crate::runtime::Timestamp;
 
 /// What the sort keys of rows begin with.
@@ -97,6 +98,11 @@ impl Nonces {
     pub fn catch_up(&mut self, account: u64) {
         self.next = self.next.max(account);
         self.free.retain(|nonce| *nonce >= account);
+    }
+
+    /// The one that is taken next.
+    pub fn lowest(&self) -> u64 {
+        self.free.first().copied().unwrap_or(self.next)
     }
 
     /// Takes the lowest.
@@ -187,13 +193,14 @@ impl Store {
         Ok(Nonces { rev: item.int("rev")?, next: item.int("next")?, free: item.json("free")? })
     }
 
-    /// Takes nonces for `entries`, each with its transaction; for calls while the batch is running.
+    /// Takes nonces for `entries`, each with its transaction; for calls while the batch is running and `rows` are of
+    /// these versions.
     pub async fn claim(
         &self,
         keys: &TenantKey,
         head: &Head,
         (network, address, nonces): (&str, &str, &Nonces),
-        entries: &[Entry],
+        (entries, rows): (&[Entry], &[(RowKey, u64)]),
     ) -> Result<Claimed, Fault> {
         let running = ConditionCheck::builder()
             .table_name(&self.tables.batches)
@@ -208,6 +215,15 @@ impl Store {
         // A payment is no item's call: it may be made after the end of its batch.
         if entries.iter().any(|entry| matches!(entry.place, Place::Item(_))) {
             items.push(TransactWriteItem::builder().condition_check(built(running.build())?).build());
+        }
+        for (row, version) in rows {
+            let unchanged = ConditionCheck::builder()
+                .table_name(&self.tables.records)
+                .key("pk", s(keys.row(row)))
+                .condition_expression("#v = :v")
+                .expression_attribute_names("#v", "_v")
+                .expression_attribute_values(":v", n(version));
+            items.push(TransactWriteItem::builder().condition_check(built(unchanged.build())?).build());
         }
         for entry in entries {
             // Who has the row unsigned signs it; a payment has none yet.

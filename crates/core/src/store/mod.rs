@@ -27,7 +27,7 @@ pub use call::Fault;
 pub(crate) use call::describe;
 pub use control::api_key_item;
 pub use cursor::CursorKey;
-pub use intents::{IntentBatch, SignedSet};
+pub use intents::{Cluster, IntentBatch, SignedSet};
 pub use keys::TenantKey;
 pub use ledger::{Claimed, Entry, Nonces, Place as LedgerPlace, Sent};
 pub use listing::{Listing, Page, Party};

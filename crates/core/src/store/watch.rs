@@ -12,6 +12,7 @@ use crate::auth::Tenant;
 use crate::batch::{BatchId, Head, State, Status};
 use crate::limits::{MAX_PAUSE_MS, REMAINS_MS, RETENTION_MS};
 use crate::runtime::Timestamp;
+use crate::trace::Trace;
 
 /// Sort key of the item by which a batch is watched for longer.
 const WATCH: &str = "WATCH";
@@ -29,6 +30,8 @@ pub struct Watched {
     pub standing: Standing,
     /// How long it was left alone before this look, milliseconds; `None` when it is looked at because of its age.
     pub every_ms: Option<i64>,
+    /// Of the request that made it.
+    pub trace: Option<Trace>,
 }
 
 /// Whether there is anything left to do for a batch.
@@ -90,16 +93,16 @@ impl Store {
             let own = by_batch.remove(&keys.batch(&id)).unwrap_or_default();
             let watch = own.iter().find(|item| Reader(item).maybe_text("sk") == Some(WATCH));
             let every_ms = watch.and_then(|item| Reader(item).maybe_int("every_ms"));
-            let standing = match pair(&keys, &own, self.now()) {
-                Ok(Some((head, state))) => standing(&head, state.as_ref()),
-                Ok(None) => Standing::Ended,
+            let (standing, trace) = match pair(&keys, &own, self.now()) {
+                Ok(Some((head, state))) => (standing(&head, state.as_ref()), head.trace),
+                Ok(None) => (Standing::Ended, None),
                 // One batch of another version must not keep the sweep from the others; who knows it takes its message.
                 Err(fault) => {
                     tracing::error!(batch.id = %id, error = %fault, "batch cannot be read");
-                    Standing::Open { paused_until: None }
+                    (Standing::Open { paused_until: None }, None)
                 }
             };
-            Watched { tenant, id, standing, every_ms }
+            Watched { tenant, id, standing, every_ms, trace }
         };
         Ok(found.into_keys().map(look).collect())
     }

@@ -105,6 +105,9 @@ pub(super) struct Load {
     #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = [1, 10, 100],
           value_parser = clap::value_parser!(u16).range(1..=100))]
     pub(super) operations: Vec<u16>,
+    /// Fail where the memory of the service grows by more than a fifth in the second half of a round
+    #[arg(long, conflicts_with = "url")]
+    pub(super) steady: bool,
 }
 
 #[derive(Debug, Args)]

@@ -55,6 +55,9 @@ impl Drop for Serving {
     }
 }
 
+/// What of its memory a steady service may gain in the second half of a round: one part in so many.
+const MOST_GROWTH: u64 = 5;
+
 /// What one round of clients saw.
 #[derive(Debug, Default)]
 struct Seen {
@@ -66,36 +69,59 @@ struct Seen {
 pub(super) async fn run(args: Load) -> Result<Outcome, Error> {
     let serving = if args.url.is_none() { Some(Serving::start()?) } else { None };
     let url = serving.as_ref().map(|serving| serving.url.clone()).or(args.url).unwrap_or_default();
-    let memory = || serving.as_ref().and_then(Serving::memory).map_or_else(String::new, |mb| format!("{mb} MB"));
-    let (mut rows, mut errors) = (Vec::new(), 0);
+    let memory = || serving.as_ref().and_then(Serving::memory);
+    let (mut rows, mut errors, mut grown) = (Vec::new(), 0, false);
     for clients in &args.clients {
         for operations in &args.operations {
             note(format!("{clients} clients, {operations} operations, {} s", args.seconds));
             let before = memory();
-            let mut seen = round(&url, args.key.as_deref(), (*clients, *operations), args.seconds).await?;
+            let halfway = async {
+                tokio::time::sleep(Duration::from_secs(args.seconds) / 2).await;
+                memory()
+            };
+            let round = round(&url, args.key.as_deref(), (*clients, *operations), args.seconds);
+            let (seen, half) = tokio::join!(round, halfway);
+            let (mut seen, after) = (seen?, memory());
             seen.times.sort_unstable();
             errors += seen.errors;
+            grown |= args.steady && half.zip(after).is_some_and(|(half, after)| after > half + half / MOST_GROWTH);
             let per_second = seen.times.len() as u64 / args.seconds.max(1);
             let at = |percent: usize| told(seen.times.get(seen.times.len() * percent / 100).or(seen.times.last()));
+            let megabytes = |memory: Option<u64>| memory.map_or_else(String::new, |memory| format!("{memory} MB"));
             rows.push([
                 clients.to_string(),
                 operations.to_string(),
                 per_second.to_string(),
                 (per_second * u64::from(*operations)).to_string(),
                 at(50),
-                at(95),
+                at(90),
                 at(99),
+                told(seen.times.last()),
                 seen.errors.to_string(),
-                before,
-                memory(),
+                megabytes(before),
+                megabytes(half),
+                megabytes(after),
             ]);
         }
     }
-    let header =
-        ["clients", "operations", "batches/s", "operations/s", "p50", "p95", "p99", "errors", "memory", "after"];
+    let header = [
+        "clients",
+        "operations",
+        "batches/s",
+        "operations/s",
+        "p50",
+        "p90",
+        "p99",
+        "max",
+        "errors",
+        "memory",
+        "halfway",
+        "after",
+    ];
     say(table(header, &rows))?;
-    say(format!("{} rounds, {errors} errors", rows.len()))?;
-    Ok(if errors == 0 { Outcome::Success } else { Outcome::Failure })
+    let growth = if grown { ", memory grows" } else { "" };
+    say(format!("{} rounds, {errors} errors{growth}", rows.len()))?;
+    Ok(if errors == 0 && !grown { Outcome::Success } else { Outcome::Failure })
 }
 
 fn told(micros: Option<&i64>) -> String {

@@ -20,7 +20,9 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Parser;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use self::args::{Cli, Command};
 
@@ -28,11 +30,23 @@ use self::args::{Cli, Command};
 pub(crate) struct Environment {
     /// `BATCH_API_KEY`: the credential of a client that is given none.
     pub(crate) api_key: Option<String>,
-    /// Settings of a Stacks node, where `STACKS_NODE_URL` names one.
-    pub(crate) stacks: Option<BTreeMap<&'static str, String>>,
+    /// What the service reaches outside of this machine.
+    pub(crate) outside: Outside,
     /// `LOG_LEVEL`: the least severe log lines, or a filter.
     pub(crate) log_level: Option<String>,
 }
+
+/// What is used in the place of a sandbox.
+#[derive(Default)]
+pub(crate) struct Outside {
+    /// Settings of a Stacks node, where `STACKS_NODE_URL` names one.
+    pub(crate) stacks: Option<BTreeMap<&'static str, String>>,
+    /// Settings of Orby, where `ORBY_URL` names one.
+    pub(crate) orby: Option<BTreeMap<&'static str, String>>,
+}
+
+/// The settings that go with Orby.
+pub(crate) const ORBY: [&str; 3] = ["ORBY_URL", "ORBY_API_KEY", "ORBY_STATUS_METHOD"];
 
 /// The settings that go with a Stacks node.
 pub(crate) const STACKS: [&str; 7] = [
@@ -64,13 +78,13 @@ pub(crate) fn run(environment: Environment) -> ExitCode {
     };
     let outcome = runtime.block_on(async {
         match command {
-            Command::Serve(args) => serve::serve(args, &environment.stacks).await,
+            Command::Serve(args) => serve::serve(args, &environment.outside).await,
             Command::Demo(_) => demo::run().await,
             Command::Submit(args) => submit::run(args, environment.api_key).await,
             Command::Load(args) => load::run(args).await,
             Command::Token(args) => credentials::token(&args),
             Command::Key(args) => credentials::key(args).await,
-            Command::Backend(args) => serve::backend(args, &environment.stacks).await,
+            Command::Backend(args) => serve::backend(args, &environment.outside).await,
         }
     });
     match outcome {
@@ -88,9 +102,10 @@ fn failed(error: &batch_local::Error) -> ExitCode {
 /// Log lines for people, on standard error. Where the output is the point, only what goes wrong is logged.
 fn start_logs(level: Option<&str>, command: &Command) {
     let quiet = !matches!(command, Command::Serve(_) | Command::Backend(_));
-    let level = level.unwrap_or(if quiet { "error" } else { "info" });
-    let ours = ["batch_core", "batch_local", "submit", "executor", "status", "gateway"];
-    let filter = ours.map(|target| format!("{target}={level}")).join(",");
-    let filter = EnvFilter::try_new(format!("error,{filter}")).unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).with_env_filter(filter).init();
+    let level = level.and_then(|level| level.parse().ok());
+    let level = level.unwrap_or(if quiet { LevelFilter::ERROR } else { LevelFilter::INFO });
+    let ours = ["batch_core", "batch_local", "submit", "executor", "status", "gateway"].map(|target| (target, level));
+    let filter = Targets::new().with_default(LevelFilter::ERROR).with_targets(ours);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    tracing_subscriber::registry().with(filter).with(lines).init();
 }

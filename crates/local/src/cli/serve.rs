@@ -11,31 +11,33 @@ use batch_local::keys::Keys;
 use batch_local::{BLOCK, Error, Functionless, SHIPPED_MODEL, Service, Settings, Storage, read_model};
 use tokio::signal;
 
-use super::Outcome;
 use super::args::{self, Data};
 use super::credentials::{HOME, Running};
 use super::output::{note, say};
-
-/// Settings of a Stacks node; `None` for the sandbox.
-type Stacks = Option<BTreeMap<&'static str, String>>;
+use super::{Outcome, Outside};
 
 /// Whom the printed key speaks for.
 const TENANT: &str = "demo";
 const SUBJECT: &str = "developer";
 const ROLES: [&str; 1] = ["admin"];
 
-pub(super) async fn serve(args: args::Serve, stacks: &Stacks) -> Result<Outcome, Error> {
+pub(super) async fn serve(args: args::Serve, outside: &Outside) -> Result<Outcome, Error> {
     let mut signals = Signals::new()?;
     let service =
-        Service::start(settings(args.port, args.data, args.model.as_deref(), args.batches_per_minute, stacks)?).await?;
+        Service::start(settings(args.port, args.data, args.model.as_deref(), args.batches_per_minute, outside)?)
+            .await?;
     let url = service.base_url();
     let running = Running::note(port(&url), service.dynamodb_url())?;
     let key = service.api_key(TENANT, SUBJECT, &ROLES).await?;
     say(welcome(&url, key.expose()))?;
-    say(match stacks {
+    say(match &outside.stacks {
         None => "Contract calls go to a sandbox of a Stacks node in this process; set STACKS_NODE_URL for another."
             .to_owned(),
         Some(_) => "Contract calls go to the Stacks node at STACKS_NODE_URL.".to_owned(),
+    })?;
+    say(match &outside.orby {
+        None => "Intents go to a sandbox of Orby in this process; set ORBY_URL and ORBY_API_KEY for another.",
+        Some(_) => "Intents go to Orby at ORBY_URL: what is signed and executed here is real.",
     })?;
     say(format!("listening on {url}"))?;
     signals.next().await;
@@ -43,16 +45,22 @@ pub(super) async fn serve(args: args::Serve, stacks: &Stacks) -> Result<Outcome,
     Ok(signals.or_end(service.stop()).await)
 }
 
-pub(super) async fn backend(args: args::Backend, stacks: &Stacks) -> Result<Outcome, Error> {
+pub(super) async fn backend(args: args::Backend, outside: &Outside) -> Result<Outcome, Error> {
     let mut signals = Signals::new()?;
     let backend =
-        Functionless::start(&settings(args.port, args.data, args.model.as_deref(), MOST_BATCHES, stacks)?).await?;
+        Functionless::start(&settings(args.port, args.data, args.model.as_deref(), MOST_BATCHES, outside)?).await?;
     // A value that holds quotes is quoted itself, as files of settings want it.
     let line = |(name, value): (&&str, &String)| {
         if value.contains('"') { format!("{name}='{value}'") } else { format!("{name}={value}") }
     };
-    let lines: Vec<String> = backend.settings().iter().map(line).collect();
+    // A key of one's own stays where it is; that of the sandbox opens nothing.
+    let own_key = outside.orby.is_some();
+    let told = backend.settings().iter().filter(|(name, _)| !(own_key && **name == "ORBY_API_KEY"));
+    let lines: Vec<String> = told.map(line).collect();
     say(lines.join("\n"))?;
+    if own_key {
+        note("ORBY_API_KEY is left out: add it to the functions' settings yourself");
+    }
     note("ready; the lines on standard output are the functions' settings (.local/functions.env)");
     signals.next().await;
     Ok(signals.or_end(backend.stop()).await)
@@ -63,7 +71,7 @@ fn settings(
     data: Data,
     model: Option<&Path>,
     batches_per_minute: u32,
-    stacks: &Stacks,
+    outside: &Outside,
 ) -> Result<Settings, Error> {
     let model = match model {
         None => SHIPPED_MODEL.to_owned(),
@@ -84,7 +92,8 @@ fn settings(
         entropy: Entropy::system(),
         limits: Limits::default(),
         batches_per_minute,
-        stacks: stacks.clone(),
+        stacks: outside.stacks.clone(),
+        orby: outside.orby.clone(),
         block: Some(BLOCK),
         http: None,
         handlers: BTreeMap::new(),

@@ -26,6 +26,8 @@ pub(super) struct Call<'a> {
     pub(super) body: &'a [u8],
     pub(super) source_ip: IpAddr,
     pub(super) request_id: &'a str,
+    /// As a header has it.
+    pub(super) trace: &'a str,
     pub(super) now: Timestamp,
 }
 
@@ -92,12 +94,13 @@ impl Call<'_> {
     /// One value a name, the last one; and every value of every name.
     fn headers(&self) -> (Map<String, Value>, Map<String, Value>) {
         let forwarded = [
+            ("x-amzn-trace-id".to_owned(), self.trace.to_owned()),
             ("x-forwarded-for".to_owned(), self.source_ip.to_string()),
             ("x-forwarded-port".to_owned(), "443".to_owned()),
             ("x-forwarded-proto".to_owned(), "https".to_owned()),
         ];
         let sent =
-            self.parts.headers.iter().map(|(name, value)| {
+            self.parts.headers.iter().filter(|(name, _)| *name != "x-amzn-trace-id").map(|(name, value)| {
                 (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
             });
         split(sent.chain(forwarded))
@@ -152,7 +155,8 @@ mod tests {
         let (parts, body) = request.into_parts();
         let found = spec.find(parts.method.as_str(), parts.uri.path()).unwrap();
         let now = Timestamp(1_731_319_200_000);
-        Call { parts: &parts, found: &found, body, source_ip: [127, 0, 0, 1].into(), request_id: "r", now }.event()
+        Call { parts: &parts, found: &found, body, source_ip: [127, 0, 0, 1].into(), request_id: "r", trace: "t", now }
+            .event()
     }
 
     #[test]

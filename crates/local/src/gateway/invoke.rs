@@ -59,18 +59,18 @@ impl Answer {
     }
 }
 
-/// Calls the function. It runs to its end or its timeout even if the client hangs up, as on Lambda.
+/// Calls the function, for the request and the trace of these ids. It runs to its end or its timeout even if the client hangs up, as on Lambda.
 pub(super) async fn invoke(
     handler: Handler,
     event: String,
-    request_id: &str,
+    ids: (&str, &str),
     now: Timestamp,
     tasks: &Tasks,
 ) -> Result<Answer, Failure> {
     if event.len() > MAX_LAMBDA_BYTES {
         return Err(Failure::EventTooLarge);
     }
-    let context = context(request_id, now);
+    let context = context(ids, now);
     let (answer, answered) = oneshot::channel();
     tasks.spawn(async move {
         let outcome = tokio::time::timeout(TIMEOUT, call(handler, event, context)).await;
@@ -98,10 +98,11 @@ async fn call(handler: Handler, event: String, context: Context) -> Result<Strin
     serde_json::to_string(&answer).map_err(|error| Failure::Crashed(format!("the answer cannot be written: {error}")))
 }
 
-fn context(request_id: &str, now: Timestamp) -> Context {
+fn context((request_id, trace): (&str, &str), now: Timestamp) -> Context {
     let timeout_ms = i64::try_from(TIMEOUT.as_millis()).unwrap_or(i64::MAX);
     let mut context = Context::default();
     request_id.clone_into(&mut context.request_id);
+    context.xray_trace_id = Some(trace.to_owned());
     context.deadline = u64::try_from(now.plus_ms(timeout_ms).0).unwrap_or(0);
     context
 }

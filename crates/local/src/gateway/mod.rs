@@ -23,7 +23,7 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{CONTENT_TYPE, HOST, HeaderName};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use axum::routing::get;
-use batch_core::runtime::{Clock, Entropy};
+use batch_core::runtime::{Clock, Entropy, Timestamp};
 use reqwest::Url;
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -102,10 +102,12 @@ impl Gateway {
             return Err(BAD_REQUEST);
         }
         let now = self.clock.now();
-        let call = Call { parts: &parts, found: &found, body: &body, source_ip: peer.ip(), request_id, now };
+        let trace = self.trace(now);
+        let trace = trace.as_str();
+        let call = Call { parts: &parts, found: &found, body: &body, source_ip: peer.ip(), request_id, trace, now };
         let event = call.event().to_string();
         let handler = self.functions.get(&found.route.function).ok_or(CRASHED)?;
-        let answer = invoke::invoke(handler.clone(), event, request_id, now, &self.tasks).await;
+        let answer = invoke::invoke(handler.clone(), event, (request_id, trace), now, &self.tasks).await;
         let response = answer.and_then(|answer| self.response(&parts.headers, &answer));
         response.map_err(|failure| match failure {
             Failure::EventTooLarge => TOO_LARGE,
@@ -115,6 +117,12 @@ impl Gateway {
                 CRASHED
             }
         })
+    }
+
+    /// The trace of a request, as AWS makes one: the time in seconds, and chance.
+    fn trace(&self, now: Timestamp) -> String {
+        let chance = self.entropy.hex32();
+        format!("Root=1-{:08x}-{}", now.seconds() & 0xffff_ffff, chance.get(..24).unwrap_or_default())
     }
 
     fn response(&self, request: &HeaderMap, answer: &Answer) -> Result<Response<Body>, Failure> {

@@ -22,6 +22,8 @@ use batch_core::gateway::orby::{Answer, Call, Lost, Transport};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use crate::stop::Stop;
+
 pub use books::{Books, Fate};
 pub use wallet::Wallet;
 
@@ -226,6 +228,13 @@ impl OrbySandbox {
                 }
             }
             _ => Err("Method not found".into()),
+        }
+    }
+
+    /// Moves every operation one state on every `block`, as chains do, until it is told to stop.
+    pub(crate) async fn advance_every(self, block: Duration, mut stop: Stop) {
+        while !stop.requested_within(block).await {
+            self.books(Books::advance);
         }
     }
 

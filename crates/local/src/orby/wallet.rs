@@ -2,6 +2,9 @@
 
 use alloy_primitives::keccak256;
 use k256::ecdsa::SigningKey;
+use k256::ecdsa::hazmat::SignPrimitive;
+use k256::elliptic_curve::ops::Reduce;
+use k256::{FieldBytes, Scalar, U256};
 use serde_json::{Value, json};
 
 use super::crypto::{account, hex, typed_hash, unhex};
@@ -9,7 +12,10 @@ use super::rlp::{Item, encode, number, trimmed};
 
 /// A key.
 #[derive(Clone)]
-pub struct Wallet(SigningKey);
+pub struct Wallet {
+    key: SigningKey,
+    salt: Option<u8>,
+}
 
 /// Shows nothing.
 impl std::fmt::Debug for Wallet {
@@ -21,12 +27,19 @@ impl std::fmt::Debug for Wallet {
 impl Wallet {
     /// The key of these bytes; `None` for the few that are none.
     pub fn new(secret: [u8; 32]) -> Option<Self> {
-        SigningKey::from_slice(&secret).ok().map(Self)
+        SigningKey::from_slice(&secret).ok().map(|key| Self { key, salt: None })
+    }
+
+    /// The same key, with signatures unlike those of any other salt: many wallets draw their nonces, and never sign alike
+    /// twice.
+    #[must_use]
+    pub fn salted(&self, salt: u8) -> Self {
+        Self { salt: Some(salt), ..self.clone() }
     }
 
     /// Its account, with a checksum.
     pub fn address(&self) -> String {
-        alloy_primitives::Address::from(account(self.0.verifying_key())).to_checksum(None)
+        alloy_primitives::Address::from(account(self.key.verifying_key())).to_checksum(None)
     }
 
     /// Signs an entry of `unsignedOps`: the raw transaction, or the signature of the typed data.
@@ -84,8 +97,15 @@ impl Wallet {
     }
 
     fn sign_hash(&self, hash: &[u8; 32]) -> Option<(Vec<u8>, bool)> {
-        let (signature, id) = self.0.sign_prehash_recoverable(hash).ok()?;
-        Some((signature.to_bytes().to_vec(), id.is_y_odd()))
+        let Some(salt) = self.salt else {
+            let (signature, id) = self.key.sign_prehash_recoverable(hash).ok()?;
+            return Some((signature.to_bytes().to_vec(), id.is_y_odd()));
+        };
+        let drawn = keccak256([&self.key.to_bytes()[..], hash, &[salt]].concat());
+        let nonce = <Scalar as Reduce<U256>>::reduce_bytes(&FieldBytes::from(drawn.0));
+        let signed = self.key.as_nonzero_scalar().as_ref().try_sign_prehashed(nonce, &FieldBytes::from(*hash));
+        let (signature, id) = signed.ok()?;
+        Some((signature.to_bytes().to_vec(), id?.is_y_odd()))
     }
 }
 

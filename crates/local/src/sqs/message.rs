@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use batch_core::trace::Trace;
 use md5::{Digest, Md5};
 
 use super::{Error, queue_arn};
@@ -13,6 +14,9 @@ const MAX_DELAY_S: u32 = 900;
 /// The sender that every message names: the service knows none.
 const SENDER_ID: &str = "AIDALOCALQUEUESERVICE";
 
+/// The name of the system attribute that a sender may give.
+pub(super) const TRACE_HEADER: &str = "AWSTraceHeader";
+
 /// A message to send.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NewMessage {
@@ -24,6 +28,8 @@ pub struct NewMessage {
     pub attributes: BTreeMap<String, Attribute>,
     /// Whose share of a fair queue the message uses: 1 to 128 printable ASCII characters.
     pub group_id: Option<String>,
+    /// The one system attribute that a sender may give: what the message is a part of, in the form of X-Ray.
+    pub trace_header: Option<String>,
 }
 
 /// A message attribute.
@@ -62,6 +68,8 @@ pub struct Sent {
     pub md5_of_body: String,
     /// Lower-case hexadecimal; absent without attributes.
     pub md5_of_attributes: Option<String>,
+    /// Lower-case hexadecimal; absent without a trace header.
+    pub md5_of_system_attributes: Option<String>,
 }
 
 /// A message that was received.
@@ -77,6 +85,8 @@ pub struct Message {
     pub attributes: BTreeMap<String, Attribute>,
     /// As sent.
     pub group_id: Option<String>,
+    /// As sent; a move to a dead-letter queue does not change it.
+    pub trace_header: Option<String>,
     /// When it was sent, in milliseconds since the Unix epoch.
     pub sent_at_ms: i64,
     /// When it was first received, in milliseconds since the Unix epoch.
@@ -99,6 +109,9 @@ impl Message {
         if let Some(group) = &self.group_id {
             attributes.insert("MessageGroupId", group.clone());
         }
+        if let Some(header) = &self.trace_header {
+            attributes.insert(TRACE_HEADER, header.clone());
+        }
         if let Some(source) = &self.dead_letter_source {
             attributes.insert("DeadLetterQueueSourceArn", queue_arn(source));
         }
@@ -117,7 +130,7 @@ impl Message {
 }
 
 impl NewMessage {
-    /// The bytes that count against [`MAX_MESSAGE_BYTES`].
+    /// The bytes that count against [`MAX_MESSAGE_BYTES`]; the trace header does not.
     pub(super) fn bytes(&self) -> usize {
         let attributes = self.attributes.iter();
         self.body.len()
@@ -130,6 +143,12 @@ impl NewMessage {
 
     pub(super) fn md5_of_attributes(&self) -> Option<String> {
         md5_of_attributes(&self.attributes)
+    }
+
+    pub(super) fn md5_of_system_attributes(&self) -> Option<String> {
+        let header = self.trace_header.clone()?;
+        let attribute = Attribute { data_type: "String".to_owned(), value: Value::Text(header) };
+        md5_of_attributes(&BTreeMap::from([(TRACE_HEADER.to_owned(), attribute)]))
     }
 
     pub(super) fn check(&self) -> Result<(), Error> {
@@ -152,6 +171,9 @@ impl NewMessage {
             return Err(invalid(&format!("A message has at most {MAX_ATTRIBUTES} attributes.")));
         }
         check_characters(&self.body)?;
+        if self.trace_header.as_ref().is_some_and(|header| Trace::parse(header).is_none()) {
+            return Err(invalid("The message system attribute 'AWSTraceHeader' has an invalid trace header."));
+        }
         self.attributes.iter().try_for_each(|(name, attribute)| attribute.check(name))
     }
 }

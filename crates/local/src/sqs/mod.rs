@@ -101,7 +101,12 @@ impl Sqs {
         message.check()?;
         let id = self.store().insert(&queue.settings.name, message, self.now())?;
         queue.changed.notify_waiters();
-        Ok(Sent { id, md5_of_body: message.md5_of_body(), md5_of_attributes: message.md5_of_attributes() })
+        Ok(Sent {
+            id,
+            md5_of_body: message.md5_of_body(),
+            md5_of_attributes: message.md5_of_attributes(),
+            md5_of_system_attributes: message.md5_of_system_attributes(),
+        })
     }
 
     /// Takes up to `max_messages` messages, oldest first, and hides them; waits up to `wait_s` for a first one.

@@ -4,8 +4,10 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params, types::Type};
 
 use super::{Error, Message, NewMessage, Redrive, receipt::Receipt, wire};
 
-/// Bump it with every change of the table; a file of another version is refused.
-const VERSION: i64 = 1;
+/// Bump it with every change of the table; a file of an older version is brought up to it, a newer one is refused.
+const VERSION: i64 = 2;
+/// What has changed since version 1, in whose files messages have no trace.
+const SINCE_1: &str = "ALTER TABLE message ADD COLUMN trace_header TEXT";
 
 /// `visible_at` is when the message can next be received: a message of the future is delayed while it was never
 /// received, and in flight otherwise. Times are milliseconds since the Unix epoch.
@@ -21,7 +23,8 @@ const SCHEMA: &str = "
         sent_at INTEGER NOT NULL,
         visible_at INTEGER NOT NULL,
         receive_count INTEGER NOT NULL DEFAULT 0,
-        first_received_at INTEGER
+        first_received_at INTEGER,
+        trace_header TEXT
     ) STRICT;
     CREATE INDEX message_by_visibility ON message (queue, visible_at, seq);
 ";
@@ -59,13 +62,16 @@ impl Store {
             "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; BEGIN EXCLUSIVE;",
         )?;
         let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-        if version == 0 {
-            connection.execute_batch(SCHEMA)?;
-            connection.pragma_update(None, "user_version", VERSION)?;
-        } else if version != VERSION {
-            let text = format!("The queue's database has version {version}, this service reads version {VERSION}.");
-            return Err(Error::UnsupportedOperation(text));
+        match version {
+            0 => connection.execute_batch(SCHEMA)?,
+            1 => connection.execute_batch(SINCE_1)?,
+            VERSION => {}
+            _ => {
+                let text = format!("The queue's database has version {version}, this service reads version {VERSION}.");
+                return Err(Error::UnsupportedOperation(text));
+            }
         }
+        connection.pragma_update(None, "user_version", VERSION)?;
         connection.execute(
             "UPDATE message SET visible_at = :now WHERE receive_count > 0 AND visible_at > :now",
             named_params! { ":now": now },
@@ -78,8 +84,8 @@ impl Store {
     pub fn insert(&self, queue: &str, message: &NewMessage, now: i64) -> Result<String, Error> {
         let attributes = serde_json::to_string(&wire::attributes_to_wire(&message.attributes))?;
         let mut insert = self.connection.prepare_cached(
-            "INSERT INTO message (id, queue, body, attributes, group_id, sent_at, visible_at)
-             VALUES (:id, :queue, :body, :attributes, :group_id, :now, :visible_at)",
+            "INSERT INTO message (id, queue, body, attributes, group_id, trace_header, sent_at, visible_at)
+             VALUES (:id, :queue, :body, :attributes, :group_id, :trace_header, :now, :visible_at)",
         )?;
         let id = self.new_id()?;
         insert.execute(named_params! {
@@ -88,6 +94,7 @@ impl Store {
             ":body": message.body,
             ":attributes": attributes,
             ":group_id": message.group_id,
+            ":trace_header": message.trace_header,
             ":now": now,
             ":visible_at": now + super::ms(message.delay_s),
         })?;
@@ -118,8 +125,8 @@ impl Store {
              WHERE seq IN (
                  SELECT seq FROM message WHERE queue = :queue AND visible_at <= :now ORDER BY visible_at, seq LIMIT :max
              )
-             RETURNING seq, id, queue, body, attributes, group_id, dead_letter_source, sent_at, first_received_at,
-                 receive_count",
+             RETURNING seq, id, queue, body, attributes, group_id, trace_header, dead_letter_source, sent_at,
+                 first_received_at, receive_count",
         )?;
         let parameters = named_params! { ":queue": queue, ":max": max, ":now": now, ":hidden_until": hidden_until };
         let mut taken = update
@@ -208,9 +215,39 @@ fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
         body: row.get("body")?,
         attributes,
         group_id: row.get("group_id")?,
+        trace_header: row.get("trace_header")?,
         sent_at_ms: row.get("sent_at")?,
         first_received_at_ms: row.get("first_received_at")?,
         receive_count: receipt.receive_count,
         dead_letter_source: row.get("dead_letter_source")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_the_first_version_keeps_its_messages_and_takes_traces() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("sqs.sqlite");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(&SCHEMA.replace(",\n        trace_header TEXT", "")).unwrap();
+        old.execute_batch(
+            "INSERT INTO message (id, queue, body, attributes, sent_at, visible_at) VALUES ('i', 'q', 'b', '{}', 1, 1);
+             PRAGMA user_version = 1",
+        )
+        .unwrap();
+        drop(old);
+        for _ in 0..2 {
+            let store = Store::open(Some(&path), 2).unwrap();
+            let [message] = store.take("q", 10, 2, 2).unwrap().try_into().unwrap();
+            assert_eq!((message.body.as_str(), message.trace_header), ("b", None));
+            drop(store);
+        }
+        let store = Store::open(Some(&path), 3).unwrap();
+        let traced = NewMessage { body: "c".into(), trace_header: Some("t".into()), ..NewMessage::default() };
+        store.insert("r", &traced, 3).unwrap();
+        assert_eq!(store.take("r", 1, 3, 4).unwrap()[0].trace_header.as_deref(), Some("t"));
+    }
 }

@@ -4,6 +4,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 
+use super::message::TRACE_HEADER;
 use super::{Attribute, Error, Message, NewMessage, Sent, Value};
 
 /// A message attribute as the protocol and the database have it.
@@ -57,7 +58,7 @@ pub(super) struct SendFields {
     message_group_id: Option<String>,
     message_deduplication_id: Option<String>,
     #[serde(default)]
-    message_system_attributes: Map<String, Json>,
+    message_system_attributes: BTreeMap<String, WireAttribute>,
 }
 
 impl SendFields {
@@ -66,13 +67,25 @@ impl SendFields {
             let reason = "The request includes a parameter that is not valid for this queue type.";
             return Err(Error::value(id, "MessageDeduplicationId", reason));
         }
-        if !self.message_system_attributes.is_empty() {
-            return Err(Error::UnsupportedOperation("This queue service takes no system attributes.".to_owned()));
-        }
         let delay_s = number(self.delay_seconds.unwrap_or(0), "DelaySeconds")?;
         let attributes = attributes_from_wire(self.message_attributes)?;
-        Ok(NewMessage { body: self.message_body, delay_s, attributes, group_id: self.message_group_id })
+        let trace_header = trace_header(self.message_system_attributes)?;
+        Ok(NewMessage { body: self.message_body, delay_s, attributes, group_id: self.message_group_id, trace_header })
     }
+}
+
+/// The one system attribute that a sender may give.
+fn trace_header(attributes: BTreeMap<String, WireAttribute>) -> Result<Option<String>, Error> {
+    let mut header = None;
+    for (name, attribute) in attributes_from_wire(attributes)? {
+        match attribute.value {
+            Value::Text(text) if name == TRACE_HEADER && attribute.data_type == "String" => header = Some(text),
+            _ => {
+                return Err(Error::value(&name, "MessageSystemAttributes", "Only AWSTraceHeader, a String, is taken."));
+            }
+        }
+    }
+    Ok(header)
 }
 
 /// A parameter that is never negative; its upper bound is the queue's to check.
@@ -90,6 +103,9 @@ pub(super) fn sent(sent: Sent) -> Map<String, Json> {
     answer.insert("MD5OfMessageBody".to_owned(), sent.md5_of_body.into());
     if let Some(md5) = sent.md5_of_attributes {
         answer.insert("MD5OfMessageAttributes".to_owned(), md5.into());
+    }
+    if let Some(md5) = sent.md5_of_system_attributes {
+        answer.insert("MD5OfMessageSystemAttributes".to_owned(), md5.into());
     }
     answer
 }

@@ -6,7 +6,9 @@ use serde_json::Value;
 
 use crate::batch::{Content, ContentJob, JobKind};
 use crate::json::{Object, child, clip, type_name};
-use crate::limits::{MAX_CONTENT_ID, MAX_CREATOR, MAX_OPERATIONS, MAX_REMOVAL_REASON, MAX_SHOWN};
+use crate::limits::{
+    MAX_CONTENT_ID, MAX_CREATOR, MAX_OPERATIONS, MAX_REMOVAL_REASON, MAX_SHOWN, MAX_TOKEN_GATING_BYTES,
+};
 use crate::operation::{Code, Problem};
 
 /// The fields that `updates` may hold.
@@ -163,10 +165,9 @@ fn updates(given: Option<&Value>, problems: &mut Vec<Problem>) -> Object {
             "title" => length(value, (1, 255)),
             "description" => length(value, (0, 10_000)),
             "contentType" => length(value, (0, 50)),
-            "tokenGating" if value.is_boolean() || value.is_object() => None,
-            "tokenGating" => Some((Code::WrongType, "must be a boolean or an object".to_owned())),
+            "tokenGating" => token_gating(value),
             "refundable" if value.is_boolean() => None,
-            "refundable" => Some((Code::WrongType, "must be a boolean".to_owned())),
+            "refundable" => Some((Code::WrongType, format!("must be a boolean, not {}", type_name(value)))),
             "refundWindowDays" => days(value),
             _ => Some((Code::UnknownField, format!("may not be changed; only {} may", METADATA.join(", ")))),
         };
@@ -182,6 +183,17 @@ fn length(value: &Value, (least, most): (usize, usize)) -> Option<(Code, String)
         Value::String(text) if (least..=most).contains(&text.chars().count()) => None,
         Value::String(_) => Some((Code::InvalidValue, format!("must have {least} to {most} characters"))),
         other => Some((Code::WrongType, format!("must be a string, not {}", type_name(other)))),
+    }
+}
+
+fn token_gating(value: &Value) -> Option<(Code, String)> {
+    match value {
+        Value::Bool(_) => None,
+        Value::Object(_) if value.to_string().len() <= MAX_TOKEN_GATING_BYTES => None,
+        Value::Object(_) => {
+            Some((Code::InvalidValue, format!("must have at most {MAX_TOKEN_GATING_BYTES} bytes of JSON")))
+        }
+        other => Some((Code::WrongType, format!("must be a boolean or an object, not {}", type_name(other)))),
     }
 }
 

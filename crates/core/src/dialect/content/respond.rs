@@ -1,11 +1,13 @@
 //! How content jobs are told.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
 use crate::batch::{
-    Call, ContentJob, Cut, Head, JobKind, NO_NODE, NO_SIGNER, NOT_SENT, ON_CHAIN_ID, Settled, State, Status, Summary,
+    Call, ContentJob, Cut, Head, JobKind, NO_NODE, NO_SIGNER, NOT_SENT, ON_CHAIN_ID, SUPERSEDED, Settled, State,
+    Status, Summary,
 };
 use crate::gateway::stacks::Reason;
 use crate::json::Object;
@@ -124,9 +126,15 @@ fn ended_by(cut: Cut) -> &'static str {
     }
 }
 
-/// To four places; of counts up to 100 that is exact enough to be read.
+/// To four places, halves to the even one, so that the two rates of a job add up to 1.
 fn rate(part: usize, whole: usize) -> Value {
-    let parts = part * 10_000 / whole.max(1);
+    let whole = whole.max(1);
+    let (parts, rest) = (part * 10_000 / whole, part * 10_000 % whole);
+    let parts = match (2 * rest).cmp(&whole) {
+        Ordering::Less => parts,
+        Ordering::Equal => parts + parts % 2,
+        Ordering::Greater => parts + 1,
+    };
     let text = crate::decimal::canonical(&format!("{}.{:04}", parts / 10_000, parts % 10_000));
     text.map_or(Value::Null, |text| crate::json::number(&text))
 }
@@ -190,7 +198,8 @@ fn completed(told: &mut Object, job: &ContentJob, data: &Value, call: Option<&Ca
 /// The cause of a call that was not made, and what it means.
 fn refusal(cause: &str) -> String {
     let meaning = match cause {
-        NOT_SENT => "the time of the batch was over before the contract call could be sent",
+        NOT_SENT => "the batch ended before the contract call could be sent",
+        SUPERSEDED => "another job has changed the item since, and the contract is told of that one",
         NO_SIGNER => "no signer is configured for this creator",
         NO_NODE => "no Stacks node is configured",
         cause => Reason::parse(cause).meaning(),
@@ -208,4 +217,24 @@ pub fn error(code: Code, message: &str, details: Option<Value>, problems: &[Prob
         details.insert("errors".into(), problems.iter().map(crate::dialect::native::problem).collect());
     }
     json!({ "message": message, "error": code.as_str(), "details": details, "requestId": request_id })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_rounded_and_add_up() {
+        for whole in 1..=100 {
+            for part in 0..=whole {
+                let text = |part: usize| rate(part, whole).to_string().parse::<f64>().unwrap_or(f64::NAN);
+                let (one, other) = (text(part), text(whole - part));
+                assert!((one + other - 1.0).abs() < 1e-9, "{part} of {whole}: {one} and {other}");
+            }
+        }
+        assert_eq!(
+            (rate(2, 3).to_string(), rate(1, 1).to_string(), rate(0, 0).to_string()),
+            ("0.6667".into(), "1".into(), "0".into())
+        );
+    }
 }

@@ -57,6 +57,10 @@ pub struct Looked {
 
 /// The result in an answer. Errors come beside `result`, or in its place as `{code, message}`.
 pub(super) fn result(answer: &Answer, id: u64) -> Result<Value, Failed> {
+    if matches!(answer.status, 401 | 403) {
+        // The key is wrong: that says nothing about the operation.
+        return Err(Failed::Nonsense(answer.status));
+    }
     let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     if let Some(error) = body.get("error").filter(|error| !error.is_null()) {
         return Err(Failed::Refused(reason_of(error)));

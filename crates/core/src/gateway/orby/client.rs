@@ -14,6 +14,7 @@ use crate::gateway::Lost;
 use crate::gateway::web::safe_url;
 use crate::intent::calldata;
 use crate::intent::{Address, Reason, Sum, Token, Unsigned};
+use crate::json::sha256_hex;
 
 /// Virtual nodes that are remembered; beyond that all are asked for anew.
 const MOST_NODES: usize = 1_000;
@@ -102,8 +103,10 @@ pub struct Submission<'a> {
 pub struct Orby {
     transport: Transport,
     url: Redacted<String>,
+    /// Tells this Orby from others: a hash of its URL without the key.
+    place: String,
     status_method: String,
-    nodes: Mutex<BTreeMap<(String, Address, u64), Node>>,
+    nodes: Mutex<BTreeMap<(String, u64), Node>>,
 }
 
 impl fmt::Debug for Orby {
@@ -120,6 +123,7 @@ impl Orby {
         safe_url(url).is_some().then(|| Self {
             transport,
             url: Redacted::new(format!("{url}/{}", settings.key.expose())),
+            place: sha256_hex(url.as_bytes())[..16].to_owned(),
             status_method: method,
             nodes: Mutex::default(),
         })
@@ -134,21 +138,22 @@ impl Orby {
         answer::result(&answer, id)
     }
 
-    /// The virtual node for `account` on `chain`, remembered for `profile`. An account is one cluster of its own.
-    pub async fn node(&self, profile: &str, account: Address, chain: u64) -> Result<Node, Failed> {
-        let name = (profile.to_owned(), account, chain);
-        let known = |of: &dyn Fn(&(String, Address, u64)) -> bool| {
-            let nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
-            nodes.iter().find(|(name, _)| of(name)).map(|(_, node)| node.clone())
-        };
-        if let Some(node) = known(&|other| *other == name) {
-            return Ok(node);
+    /// What tells this Orby from others; its names for accounts are good here alone.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// The virtual node on `chain` for `account`, whose cluster is `cluster`; remembered. A cluster that Orby does not know
+    /// any more is made again: the node tells which one it is of.
+    pub async fn node(&self, cluster: &str, account: Address, chain: u64) -> Result<Node, Failed> {
+        let name = (cluster.to_owned(), chain);
+        if let Some(node) = self.nodes.lock().unwrap_or_else(PoisonError::into_inner).get(&name) {
+            return Ok(node.clone());
         }
-        let cluster = match known(&|other| (other.0.as_str(), other.1) == (profile, account)) {
-            Some(node) => node.cluster,
-            None => self.cluster(account).await?,
+        let node = match self.node_of(cluster.to_owned(), account, chain).await {
+            Err(Failed::Refused(_)) => self.node_of(self.cluster(account).await?, account, chain).await?,
+            other => other?,
         };
-        let node = self.node_of(cluster, account, chain).await?;
         let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
         if nodes.len() >= MOST_NODES {
             nodes.clear();
@@ -157,7 +162,8 @@ impl Orby {
         Ok(node)
     }
 
-    async fn cluster(&self, account: Address) -> Result<String, Failed> {
+    /// Makes a cluster of `account` alone; Orby's name for it.
+    pub async fn cluster(&self, account: Address) -> Result<String, Failed> {
         let accounts = json!([{ "vmType": "EVM", "address": account.to_string(), "accountType": "EOA" }]);
         let result = self.call(self.url.expose(), "orby_createAccountCluster", json!({ "accounts": accounts })).await?;
         let cluster = result["accountClusterId"].as_str().filter(|id| (1..=256).contains(&id.len()));

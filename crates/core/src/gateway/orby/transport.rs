@@ -6,8 +6,9 @@ use std::pin::Pin;
 use crate::gateway::web::Web;
 use crate::gateway::{Answer, Lost};
 
-/// Bytes of an answer. An operation set with a long route has some ten thousand.
-const MAX_BODY_BYTES: usize = 1024 * 1024;
+/// Bytes of an answer. An operation set with a long route has some ten thousand; ten of the longest fit into an answer of
+/// ours.
+const MAX_BODY_BYTES: usize = 400 * 1024;
 
 /// A call: always a POST of JSON.
 #[derive(Clone, PartialEq, Eq)]

@@ -46,6 +46,8 @@ pub(super) async fn two_chains(client: &Client, orby: &OrbySandbox) -> Result<Sc
         let fee = &gas["estimatedFee"];
         say(format!("  chain {}: at most {} {}", gas["chainId"], text(&fee["amount"]), text(&fee["token"])))?;
     }
+    let total = &created["estimatedFeeTotal"]["fiat"];
+    say(format!("  together about {} {}, in Orby's opinion", text(&total["amount"]), text(&total["currency"])))?;
     let executed = execute(client, &wallet, &created).await?;
     checks.equal("sent", &executed["status"], "submitted");
     let ended = watch(client, &created["batchId"]).await?;
