@@ -9,8 +9,6 @@
     reason = "a harness of tests panics where a test would fail"
 )]
 
-pub mod intent_schedule;
-pub mod ledger_schedule;
 pub mod memories;
 pub mod seam;
 pub mod sim;
@@ -18,5 +16,5 @@ pub mod soak;
 mod world;
 
 pub use world::{
-    Answer, CONTRACT, CREATOR, ORBY_KEY, OTHER_CREATOR, World, caller, config, fixed_clock, stacks_settings,
+    Answer, CONTRACT, CREATOR, ORBY_KEY, ORBY_URL, OTHER_CREATOR, World, caller, config, fixed_clock, stacks_settings,
 };

@@ -171,7 +171,7 @@ pub fn stacks_settings() -> stacks::Settings {
 }
 
 /// The sandbox of Orby, reached without a socket.
-const ORBY_URL: &str = "https://orby.invalid";
+pub const ORBY_URL: &str = "https://orby.invalid";
 /// Its key, which is in no log.
 pub const ORBY_KEY: &str = "c0ffee-the-key-of-orby";
 

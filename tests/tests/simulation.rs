@@ -1,9 +1,11 @@
 //! Schedules of the simulator: none breaks an invariant, and each deliberate bug does.
 
-use batch_tests::sim::{Counters, Crash, Fault, Mutant, run, run_scenario, scenario_seed, scenarios};
+use batch_tests::sim::{Counters, Crash, Fault, Kind, Mutant, run, run_scenario, scenario_seed, scenarios};
 
 /// Schedules of one run of this test; `simulate` runs as many as it is told.
 const SCHEDULES: u64 = 150;
+/// The same of content jobs and of intents, which take longer.
+const OUTSIDE: u64 = 60;
 
 /// The seed of the first schedule, counted from 0, that catches each mutant.
 const CAUGHT: &[(&str, u64)] = &[
@@ -33,21 +35,44 @@ const CAUGHT: &[(&str, u64)] = &[
     ("late-commit-point", 1),
     ("counter-nonce", 228),
     ("long-lease", 503),
+    ("no-call-claim", 47),
+    ("no-call-fence", 85),
+    ("call-sent-first", 0),
+    ("signed-anew", 0),
+    ("no-set-claim", 24),
+    ("set-sent-first", 0),
+    ("no-set-guard", 1),
+    ("executed-again", 34),
 ];
 
-#[test]
-fn no_schedule_breaks_an_invariant() {
+/// Runs schedules of a kind, in which every fault of it must happen.
+fn check(kind: Kind, schedules: u64) {
     let mut faults = Counters::new();
-    for seed in 0..SCHEDULES {
-        let report = run(seed, None, false);
+    for seed in 0..schedules {
+        let report = run(kind, seed, None, false);
         assert!(report.wrong.is_empty(), "seed {seed}: {:#?}", report.wrong);
         for (fault, count) in report.faults {
             *faults.entry(fault).or_default() += count;
         }
     }
-    let never: Vec<&str> =
-        Fault::ALL.iter().filter(|fault| !faults.contains_key(fault)).map(|fault| fault.name()).collect();
+    let possible = Fault::ALL.iter().filter(|fault| fault.is_of(kind));
+    let never: Vec<&str> = possible.filter(|fault| !faults.contains_key(fault)).map(|fault| fault.name()).collect();
     assert!(never.is_empty(), "faults that never happened: {never:?}");
+}
+
+#[test]
+fn no_schedule_of_records_breaks_an_invariant() {
+    check(Kind::Records, SCHEDULES);
+}
+
+#[test]
+fn whatever_happens_each_content_item_has_one_transaction_and_no_nonce_is_left_out() {
+    check(Kind::Content, OUTSIDE);
+}
+
+#[test]
+fn whatever_happens_no_operation_set_is_submitted_twice_and_every_batch_of_intents_ends() {
+    check(Kind::Intents, OUTSIDE);
 }
 
 #[test]
@@ -55,17 +80,18 @@ fn each_mutant_is_caught_by_its_seed() {
     for (mutant, name) in Mutant::ALL {
         let seed = CAUGHT.iter().find(|(known, _)| *known == name).map(|(_, seed)| *seed);
         let seed = seed.unwrap_or_else(|| panic!("no seed is recorded for {name}"));
-        assert!(!run(seed, Some(mutant), false).wrong.is_empty(), "seed {seed} does not catch {name}");
-        assert!(run(seed, None, false).wrong.is_empty(), "seed {seed} has something wrong without {name}");
+        let kind = mutant.kind();
+        assert!(!run(kind, seed, Some(mutant), false).wrong.is_empty(), "seed {seed} does not catch {name}");
+        assert!(run(kind, seed, None, false).wrong.is_empty(), "seed {seed} has something wrong without {name}");
     }
 }
 
 #[test]
 fn one_seed_is_one_schedule() {
-    for seed in [3, 4, 5, 6] {
-        let (first, again) = (run(seed, None, true).trace, run(seed, None, true).trace);
+    for (kind, seed) in Kind::ALL.iter().flat_map(|(kind, _)| [3, 4, 5, 6].map(|seed| (*kind, seed))) {
+        let (first, again) = (run(kind, seed, None, true).trace, run(kind, seed, None, true).trace);
         let differs = first.iter().zip(&again).find(|(one, other)| one != other);
-        assert!(first.len() == again.len() && differs.is_none(), "seed {seed}: {differs:?}");
+        assert!(first.len() == again.len() && differs.is_none(), "seed {seed} of {kind:?}: {differs:?}");
     }
 }
 

@@ -32,7 +32,7 @@ pub struct App(Arc<Inner>);
 struct Inner {
     store: Store,
     queue: Option<Queue>,
-    model: Model,
+    model: Arc<Model>,
     limits: Limits,
     clock: Clock,
     entropy: Entropy,
@@ -107,7 +107,7 @@ impl App {
     }
 
     /// The same, with other parts.
-    pub fn assemble(config: Config, model: Model, parts: Parts) -> Result<Self, StartError> {
+    pub fn assemble(config: Config, model: impl Into<Arc<Model>>, parts: Parts) -> Result<Self, StartError> {
         let http = match parts.http {
             Some(http) => http,
             None => pinned_client()?,
@@ -141,7 +141,7 @@ impl App {
         Ok(Self(Arc::new(Inner {
             store,
             queue,
-            model,
+            model: model.into(),
             limits: parts.limits,
             clock: parts.clock,
             entropy: parts.entropy,

@@ -1,7 +1,7 @@
 //! The simulator's command.
 //!
-//! - `simulate [--schedules N] [--seed S] [--mutant NAME]` runs N schedules from seed S on; a single one is told call by
-//!   call.
+//! - `simulate [--kind KIND] [--schedules N] [--seed S] [--mutant NAME]` runs N schedules from seed S on; a single one is
+//!   told call by call. A kind is `records`, which is the default, `content` or `intents`.
 //! - `simulate --hunt [--schedules N] [--mutant NAME]` looks, for each deliberate bug, for the first seed that shows it.
 //! - `simulate --crash-sweep [--scenario NAME]` runs each scenario without faults, and with a crash before and after
 //!   each of its calls.
@@ -15,13 +15,14 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use batch_tests::sim::{Counters, Crash, Fault, Mutant, Report, run, run_scenario, scenario_seed, scenarios};
+use batch_tests::sim::{Counters, Crash, Fault, Kind, Mutant, Report, run, run_scenario, scenario_seed, scenarios};
 
-const USAGE: &str = "simulate [--schedules N] [--seed S] [--mutant NAME] [--hunt | --crash-sweep | --scenario NAME \
+const USAGE: &str = "simulate [--kind KIND] [--schedules N] [--seed S] [--mutant NAME] [--hunt | --crash-sweep | --scenario NAME \
                      [--before N | --after N]] [--threads N]";
 
 #[derive(Debug, Default)]
 struct Wanted {
+    kind: Kind,
     schedules: Option<u64>,
     seed: u64,
     mutant: Option<Mutant>,
@@ -54,6 +55,10 @@ fn option(wanted: &mut Wanted, word: &str, value: &str) -> Result<(), String> {
         "--threads" => wanted.threads = Some(number()?.max(1)),
         "--before" => wanted.crash = Some(Crash::Before(number()?)),
         "--after" => wanted.crash = Some(Crash::After(number()?)),
+        "--kind" => {
+            let names: Vec<&str> = Kind::ALL.iter().map(|(_, name)| *name).collect();
+            wanted.kind = Kind::named(value).ok_or_else(|| format!("--kind takes one of {}", names.join(", ")))?;
+        }
         "--mutant" => {
             let names: Vec<&str> = Mutant::ALL.iter().map(|(_, name)| *name).collect();
             let mutant = Mutant::named(value);
@@ -132,11 +137,11 @@ struct Sum {
 fn schedules(wanted: &Wanted, threads: usize) -> bool {
     let schedules = wanted.schedules.unwrap_or(1_000);
     if schedules == 1 {
-        tell(&run(wanted.seed, wanted.mutant, true));
+        tell(&run(wanted.kind, wanted.seed, wanted.mutant, true));
     }
     let sum = Mutex::<Sum>::default();
     let wrong = first_wrong(schedules, threads, |number| {
-        let report = run(wanted.seed + number, wanted.mutant, false);
+        let report = run(wanted.kind, wanted.seed + number, wanted.mutant, false);
         let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
         for (fault, count) in &report.faults {
             *sum.faults.entry(*fault).or_default() += count;
@@ -148,13 +153,13 @@ fn schedules(wanted: &Wanted, threads: usize) -> bool {
     });
     if let Some(number) = wrong {
         let seed = wanted.seed + number;
-        let report = run(seed, wanted.mutant, false);
+        let report = run(wanted.kind, seed, wanted.mutant, false);
         report.wrong.iter().for_each(|wrong| println!("{wrong}"));
         println!("seed {seed}: {} violations, after {} schedules", report.wrong.len(), number + 1);
         return false;
     }
     let sum = sum.into_inner().unwrap_or_else(PoisonError::into_inner);
-    for fault in Fault::ALL {
+    for fault in Fault::ALL.iter().filter(|fault| fault.is_of(wanted.kind)) {
         println!("{:>10} {}", sum.faults.get(fault).copied().unwrap_or(0), fault.name());
     }
     println!("{:>10} batches\n{:>10} calls\n{:>10} writes", sum.batches, sum.calls, sum.writes);
@@ -168,9 +173,11 @@ fn hunt(wanted: &Wanted, threads: usize) -> bool {
     let mutants: Vec<_> = mutants.collect();
     let mut survivors = 0;
     for (mutant, name) in &mutants {
+        let kind = mutant.kind();
         // What is wrong without it too is not its doing.
-        let catches =
-            |seed| !run(seed, Some(*mutant), false).wrong.is_empty() && run(seed, None, false).wrong.is_empty();
+        let catches = |seed| {
+            !run(kind, seed, Some(*mutant), false).wrong.is_empty() && run(kind, seed, None, false).wrong.is_empty()
+        };
         if let Some(number) = first_wrong(schedules, threads, |number| !catches(wanted.seed + number)) {
             println!("{name}: seed {}", wanted.seed + number);
         } else {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::client::{Client, ENDED, Known, Seen, Sent, What};
+use super::kind::Kind;
 use crate::Answer;
 
 /// Waits between looks for the end of a batch, in milliseconds.
@@ -17,7 +18,7 @@ impl Client {
     }
 
     /// Whether an answer is one that a client can use; what no client may get is told.
-    fn is_told(&self, known: &Known, answer: &Answer) -> bool {
+    pub(super) fn is_told(&self, known: &Known, answer: &Answer) -> bool {
         match answer.status {
             200 => return true,
             404 if !known.accepted => {}
@@ -76,6 +77,8 @@ impl Client {
             (200, _, "resume") if status == "processing" && !known.has_ended() => {}
             (409, "BATCH_ENDED", _) => self.say(&known.id, What::Ended),
             (409, "NOT_PAUSED", "resume") => {}
+            // What is signed can't be cancelled.
+            (400, "NOT_SUPPORTED", "cancel") if self.work.kind() == Kind::Intents => {}
             (404, ..) if !known.accepted => {}
             _ => self.wrong(format!("{word} of {known:?} is answered with {} {}", answer.status, answer.body)),
         }
@@ -141,7 +144,7 @@ impl Client {
 /// How far a batch is, as its status tells.
 fn progress(body: &Value) -> Seen {
     let rank = match body["status"].as_str().unwrap_or_default() {
-        "pending" => 0,
+        "pending" | "awaiting_signatures" => 0,
         "processing" | "paused" => 1,
         _ => ENDED,
     };

@@ -9,7 +9,7 @@ use super::mutant::Mutant;
 use super::oracle::batch_key;
 use super::schedule::{Phase, Schedule};
 use super::seam::Parked;
-use super::wire::{Reply, Request, text};
+use super::wire::{ORBY, Reply, Request, STACKS, text};
 
 /// How far behind an index is, at most, in milliseconds.
 const STALE_MS: i64 = 30_000;
@@ -19,6 +19,9 @@ impl Schedule {
     pub(super) fn call(&mut self, mut parked: Parked) {
         self.check_tenant(&parked);
         self.check_deadline(&parked);
+        if parked.reply.is_some() {
+            self.outside.note(&parked.request, self.tables.steps.len());
+        }
         if !parked.is_awaited() {
             // Whoever made it is gone or has given up; the call may still be on its way.
             if self.phase == Phase::Drain || self.rng.sometimes(500) {
@@ -34,7 +37,19 @@ impl Schedule {
         }
         let fault = self.faults.of_call(&parked.request, &mut self.rng);
         match fault {
-            None | Some(Fault::StaleIndex | Fault::Unprocessed) => {
+            None
+            | Some(
+                Fault::StaleIndex
+                | Fault::Unprocessed
+                | Fault::NodeRefuses
+                | Fault::NodeFull
+                | Fault::NodeLoses
+                | Fault::OrbyUnbuilt
+                | Fault::OrbyRefuses
+                | Fault::OrbyUnclear
+                | Fault::OrbyForgets
+                | Fault::OrbyFails,
+            ) => {
                 let reply = self.perform(&parked, fault);
                 parked.answer(reply);
             }
@@ -112,6 +127,8 @@ impl Schedule {
             Fault::InProgress => Reply::error(400, "TransactionInProgressException"),
             Fault::Throttled if self.rng.sometimes(500) => Reply::error(400, "ThrottlingException"),
             Fault::Throttled => Reply::error(400, "ProvisionedThroughputExceededException"),
+            Fault::Unreachable => Reply::Unreachable,
+            _ if request.outer().is_some() => Reply::error(*self.rng.of(&[500, 502, 503]), "OutOfOrder"),
             _ => Reply::error(500, "InternalServerError"),
         }
     }
@@ -156,6 +173,9 @@ impl Schedule {
     }
 
     fn carry_out(&mut self, node: usize, request: &Request, fault: Option<Fault>) -> Reply {
+        if let Some(reply) = self.outer(request, fault) {
+            return reply;
+        }
         match (self.queued(request), fault) {
             (Some(reply), _) => reply,
             (None, Some(Fault::StaleIndex)) => {
@@ -246,6 +266,7 @@ fn brief(request: &Request) -> String {
         "SendMessage" => request.body["MessageBody"].to_string(),
         "BatchGetItem" => request.body["RequestItems"].to_string(),
         "TransactGetItems" => request.body["TransactItems"].to_string(),
+        STACKS | ORBY => request.body.to_string(),
         _ => request.body["ExpressionAttributeValues"].to_string(),
     };
     format!("{} {actions}", request.operation)

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use batch_core::batch::Options;
-use batch_core::limits::{BACKGROUND_TIMEOUT_MS, DEFAULT_TIMEOUT_MS};
+use batch_core::limits::{BACKGROUND_TIMEOUT_MS, CONTENT_TIMEOUT_MS, DEFAULT_TIMEOUT_MS};
 use serde_json::Value;
 
 use super::process::BEGIN_MS;
@@ -37,6 +37,9 @@ impl Schedule {
         }
         let options = serde_json::from_str::<Options>(text(head, "options", "S")).unwrap_or_default();
         let (from, ms) = match (options.timeout_ms, head["background"]["BOOL"] == true) {
+            // What was signed in time is told when it is known.
+            _ if head.get("profile").is_some() => return,
+            _ if head.get("job").is_some() => (int(head, "created"), CONTENT_TIMEOUT_MS),
             (Some(ms), _) => (int(state, "started"), ms.cast_signed()),
             (None, false) => (int(state, "started"), DEFAULT_TIMEOUT_MS.cast_signed()),
             (None, true) => (int(head, "created"), BACKGROUND_TIMEOUT_MS),
@@ -65,7 +68,11 @@ fn committed(request: &Request) -> Option<&Value> {
 fn is_of_sweep(request: &Request) -> bool {
     match request.operation.as_str() {
         "SendMessage" => true,
-        "Query" => text(&request.body["ExpressionAttributeValues"], ":g", "S").starts_with("W#"),
+        "Query" => {
+            let values = &request.body["ExpressionAttributeValues"];
+            // Beside the index it reads a content job with its calls.
+            text(values, ":g", "S").starts_with("W#") || text(values, ":pk", "S").contains("#B#")
+        }
         "BatchGetItem" => {
             let tables = request.body["RequestItems"].as_object().into_iter().flatten();
             let mut keys = tables.flat_map(|(_, wanted)| wanted["Keys"].as_array().into_iter().flatten());

@@ -9,9 +9,12 @@ use serde_json::{Value, json};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
+use super::intents::CREATE;
+use super::kind::Kind;
 use super::process::since;
 use super::rng::Rng;
 use super::script::Deed;
+use super::setup::Work;
 use super::workload::{Batch, Prefer, TENANTS};
 use crate::Answer;
 
@@ -107,6 +110,14 @@ pub(super) enum What {
     Analysis(Value),
     /// All results of this status, when it had ended.
     Results(Option<&'static str>, Vec<Value>),
+    /// A content job has ended like this.
+    Job(Value),
+    /// Another content job was made of what failed of it: id and items.
+    Again(String, u64),
+    /// A batch of intents stands like this.
+    Status(Value),
+    /// A batch of intents is executed, and stands like this.
+    Executed(Value),
 }
 
 /// What a client knows of a batch.
@@ -137,9 +148,11 @@ pub(super) struct Client {
     pub net: Net,
     pub rng: Rng,
     pub told: Arc<Mutex<Told>>,
-    pub batches: Arc<Vec<Batch>>,
+    pub work: Work,
     pub begin: Instant,
     pub known: BTreeMap<usize, Known>,
+    /// What is to be signed of batches of intents.
+    pub built: BTreeMap<usize, Value>,
 }
 
 impl Client {
@@ -156,19 +169,34 @@ impl Client {
     }
 
     pub async fn run(mut self, script: Vec<Deed>) {
+        let kind = self.work.kind();
         for deed in script {
             match deed {
                 Deed::Wait(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
-                Deed::Submit(number) => self.submit(number).await,
+                Deed::Submit(number) => match kind {
+                    Kind::Records => self.submit(number).await,
+                    Kind::Content => self.submit_job(number).await,
+                    Kind::Intents => self.submit_wish(number).await,
+                },
                 Deed::Misuse(number) => self.misuse(number).await,
                 Deed::Poll(number) => self.poll(number).await,
                 Deed::Await(number) => self.await_end(number).await,
+                Deed::Analyse(number) if kind == Kind::Intents => self.analyse_wish(number).await,
                 Deed::Analyse(number) => self.analyse(number).await,
                 Deed::Results(number) => self.results(number).await,
                 Deed::Cancel(number) => self.act("cancel", number).await,
                 Deed::Pause(number) => self.act("pause", number).await,
                 Deed::Resume(number) => self.act("resume", number).await,
-                Deed::Retry(number, keyed) => self.retry(number, keyed).await,
+                Deed::Retry(number, keyed) => match kind {
+                    Kind::Records => self.retry(number, keyed).await,
+                    Kind::Content => self.retry_job(number, keyed, false).await,
+                    Kind::Intents => self.retry_wish(number, keyed).await,
+                },
+                Deed::Recall(number, keyed) => self.retry_job(number, keyed, true).await,
+                Deed::Look(number) if kind == Kind::Intents => self.look_wish(number).await,
+                Deed::Look(number) => self.look_job(number).await,
+                Deed::Execute(number) => self.execute(number, true).await,
+                Deed::Forge(number) => self.execute(number, false).await,
             }
         }
     }
@@ -210,9 +238,21 @@ impl Client {
         if let Some(known) = self.known.get(&number) {
             return Some(known.clone());
         }
-        let batch = self.batches.get(number)?;
-        let id = BatchId::idempotent(TENANTS[batch.tenant], SUBJECT, "/batch", batch.key.as_deref()?);
-        Some(Known { tenant: batch.tenant, id: id.to_string(), accepted: false, seen: (0, 0) })
+        let (tenant, path, key) = match &self.work {
+            Work::Records(batches) => batches.get(number).map(|batch| (batch.tenant, "/batch", &batch.key)),
+            Work::Content(jobs) => jobs.get(number).map(|job| (job.tenant, job.path(), &job.key)),
+            Work::Intents(wishes) => wishes.get(number).map(|wish| (wish.tenant, CREATE, &wish.key)),
+        }?;
+        let id = BatchId::idempotent(TENANTS[tenant], SUBJECT, path, key.as_deref()?);
+        Some(Known { tenant, id: id.to_string(), accepted: false, seen: (0, 0) })
+    }
+
+    /// Batches of records.
+    fn batches(&self) -> Arc<Vec<Batch>> {
+        match &self.work {
+            Work::Records(batches) => batches.clone(),
+            Work::Content(_) | Work::Intents(_) => Arc::default(),
+        }
     }
 
     fn request(batch: &Batch, body: Value) -> Sent {
@@ -225,7 +265,7 @@ impl Client {
     }
 
     async fn submit(&mut self, number: usize) {
-        let batches = self.batches.clone();
+        let batches = self.batches();
         let batch = &batches[number];
         let sent = Self::request(batch, batch.body(number));
         let answer = match batch.key {
@@ -243,7 +283,8 @@ impl Client {
     }
 
     fn accepted(&mut self, number: usize, answer: &Answer) {
-        let (batch, id) = (&self.batches[number], answer.batch_id());
+        let (batches, id) = (self.batches(), answer.batch_id());
+        let batch = &batches[number];
         let mut told = self.told();
         let before = told.batches.iter().find(|(_, known)| **known == number).map(|(id, _)| id.clone());
         if before.is_some_and(|before| before != id && batch.key.is_some()) {
@@ -262,7 +303,7 @@ impl Client {
     }
 
     async fn misuse(&mut self, number: usize) {
-        let batches = self.batches.clone();
+        let batches = self.batches();
         let batch = &batches[number];
         if batch.key.is_none() || !self.known.contains_key(&number) {
             return;

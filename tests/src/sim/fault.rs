@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::kind::Kind;
 use super::rng::Rng;
-use super::wire::Request;
+use super::wire::{Outer, Request};
 
 macro_rules! faults {
     ($($name:ident = $text:literal,)*) => {
@@ -60,6 +61,33 @@ faults! {
     HeadUnknown = "batch of a version that nobody knows",
     TokenForgotten = "commit repeated when its token is forgotten",
     TinyLimits = "tiny limits",
+    Unreachable = "no connection to what is outside",
+    NodeRefuses = "transaction refused by the node",
+    NodeFull = "transaction not taken for now",
+    NodeLoses = "transaction taken and lost",
+    NodeDrops = "transaction dropped from the pool",
+    CallAborted = "call that the contract refuses",
+    OrbyUnbuilt = "intent that cannot be built",
+    OrbyRefuses = "operation set refused by Orby",
+    OrbyUnclear = "error of Orby that says nothing",
+    OrbyForgets = "operation set taken and forgotten",
+    OrbyFails = "operation set that fails on its chain",
+}
+
+impl Fault {
+    /// Whether schedules of this kind can have it.
+    pub fn is_of(self, kind: Kind) -> bool {
+        match self {
+            Self::Unreachable => kind != Kind::Records,
+            Self::NodeRefuses | Self::NodeFull | Self::NodeLoses | Self::NodeDrops | Self::CallAborted => {
+                kind == Kind::Content
+            }
+            Self::OrbyUnbuilt | Self::OrbyRefuses | Self::OrbyUnclear | Self::OrbyForgets | Self::OrbyFails => {
+                kind == Kind::Intents
+            }
+            _ => true,
+        }
+    }
 }
 
 /// How often each fault happened.
@@ -92,12 +120,26 @@ const OF_CALLS: &[Fault] = &[
     Fault::StaleIndex,
 ];
 
+/// What happens to calls of the node and of Orby.
+const OF_OUTER: &[Fault] = &[
+    Fault::CrashBefore,
+    Fault::CrashAfter,
+    Fault::ReplyLost,
+    Fault::ReplyHangs,
+    Fault::RequestLost,
+    Fault::Ghost,
+    Fault::Duplicate,
+    Fault::ServerError,
+    Fault::ServerErrorDone,
+    Fault::Unreachable,
+];
+
 impl Faults {
-    pub fn new(rng: &mut Rng) -> Self {
+    pub fn new(rng: &mut Rng, kind: Kind) -> Self {
         let rate = *rng.of(&[0, 30, 100, 200, 350]);
         // Some schedules have every kind, some a few, so that rare meetings of two kinds happen too.
         let most = if rng.sometimes(400) { 1_000 } else { 300 };
-        let kinds = Fault::ALL.iter().copied().filter(|_| rng.sometimes(most)).collect();
+        let kinds = Fault::ALL.iter().copied().filter(|fault| fault.is_of(kind) && rng.sometimes(most)).collect();
         Self { rate, kinds, counters: Counters::new() }
     }
 
@@ -126,9 +168,17 @@ impl Faults {
     /// What a call suffers, if anything.
     pub fn of_call(&mut self, request: &Request, rng: &mut Rng) -> Option<Fault> {
         // What is only read is read again; there are more of these calls than of all others.
-        let reads = matches!(request.operation.as_str(), "Query" | "GetItem");
-        if !rng.sometimes(if reads { self.rate / 2 } else { self.rate }) {
+        let reads = matches!(request.operation.as_str(), "Query" | "GetItem") || request.outer() == Some(Outer::Look);
+        let rate = match request.outer() {
+            _ if reads => self.rate / 2,
+            Some(_) => self.rate * 2,
+            None => self.rate,
+        };
+        if !rng.sometimes(rate) {
             return None;
+        }
+        if let Some(outer) = request.outer() {
+            return self.of_outer(outer, rng);
         }
         let commit = request.operation == "TransactWriteItems";
         let possible = |fault: &&Fault| match fault {
@@ -139,8 +189,28 @@ impl Faults {
             Fault::Throttled => !matches!(request.operation.as_str(), "SendMessage" | "ChangeMessageVisibility"),
             _ => true,
         };
-        let kinds: Vec<Fault> =
-            OF_CALLS.iter().filter(|fault| self.kinds.contains(fault)).filter(possible).copied().collect();
+        self.one_of(OF_CALLS.iter().filter(possible), rng)
+    }
+
+    /// What a call of the node or of Orby suffers.
+    fn of_outer(&mut self, outer: Outer, rng: &mut Rng) -> Option<Fault> {
+        // Half of what happens to a sending or a building is its own.
+        let own: &[Fault] = match outer {
+            Outer::Transaction => &[Fault::NodeRefuses, Fault::NodeFull, Fault::NodeLoses],
+            Outer::Sending => &[Fault::OrbyRefuses, Fault::OrbyUnclear, Fault::OrbyForgets, Fault::OrbyFails],
+            Outer::Building => &[Fault::OrbyUnbuilt],
+            Outer::Look => &[],
+        };
+        if rng.sometimes(500)
+            && let Some(fault) = self.one_of(own.iter(), rng)
+        {
+            return Some(fault);
+        }
+        self.one_of(OF_OUTER.iter(), rng)
+    }
+
+    fn one_of<'a>(&mut self, possible: impl Iterator<Item = &'a Fault>, rng: &mut Rng) -> Option<Fault> {
+        let kinds: Vec<Fault> = possible.filter(|fault| self.kinds.contains(fault)).copied().collect();
         if kinds.is_empty() {
             return None;
         }

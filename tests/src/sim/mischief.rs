@@ -23,6 +23,7 @@ impl Schedule {
         if self.phase == Phase::Drain {
             return;
         }
+        self.mischief_outside();
         let now = self.now();
         if self.faults.happens(Fault::Frozen, 6, &mut self.rng) {
             let busy: Vec<usize> = (0..self.nodes.len()).filter(|place| self.nodes[*place].busy.is_some()).collect();

@@ -12,12 +12,16 @@ mod acts;
 mod calls;
 mod checks;
 mod client;
+mod content;
 mod counter;
 mod events;
 mod fault;
+mod intents;
+mod kind;
 mod mischief;
 mod mutant;
 mod oracle;
+mod outside;
 mod process;
 mod queue;
 mod rng;
@@ -31,6 +35,7 @@ mod wire;
 mod workload;
 
 pub use fault::{Counters, Fault};
+pub use kind::Kind;
 pub use mutant::Mutant;
 pub(crate) use rng::Rng;
 
@@ -58,13 +63,13 @@ pub struct Report {
     pub trace: Vec<String>,
 }
 
-/// Runs the schedule of `seed`.
+/// Runs the schedule of a kind that `seed` is.
 ///
 /// # Panics
 /// When the simulator itself is broken.
-pub fn run(seed: u64, mutant: Option<Mutant>, traced: bool) -> Report {
+pub fn run(kind: Kind, seed: u64, mutant: Option<Mutant>, traced: bool) -> Report {
     let mut rng = Rng::new(seed);
-    let setup = Setup::random(&mut rng);
+    let setup = Setup::random(&mut rng, kind);
     simulate(rng, setup, mutant, traced)
 }
 
@@ -110,13 +115,12 @@ fn simulate(rng: Rng, setup: Setup, mutant: Option<Mutant>, traced: bool) -> Rep
         schedule.run().await;
         let told = schedule.told();
         let mut wrong = schedule.wrong;
-        let batches = &schedule.setup.batches;
-        wrong.extend(oracle::check(&schedule.tables, &told, batches, schedule.setup.limits.actions));
+        wrong.extend(oracle::check(&schedule.tables, &told, &schedule.setup, &schedule.outside));
         Report {
             faults: schedule.faults.counters,
             writes: schedule.tables.steps.len(),
             calls: schedule.calls,
-            batches: batches.len(),
+            batches: schedule.setup.work.len(),
             statuses: schedule.tables.statuses(),
             wrong,
             trace: schedule.trace.unwrap_or_default(),

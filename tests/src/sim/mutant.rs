@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::kind::Kind;
 use super::wire::{Request, text};
 
 /// The condition of what is written under a lock, and the part of a condition that nobody may have one.
 const HELD: &str = "#lk = :lk";
 const UNLOCKED: &str = " AND attribute_not_exists(#lk)";
+/// What the sort keys of a ledger begin with.
+const LEDGER: &str = "A#X#";
 /// A condition that holds of anything.
 const ALWAYS: &str = "attribute_exists(pk) OR attribute_not_exists(pk)";
 
@@ -67,11 +70,29 @@ pub enum Mutant {
     CounterNonce,
     /// Locks are left alone for days.
     LongLease,
+    /// Nonces of an account are written whatever they are.
+    NoNonceGuard,
+    /// A contract call is signed whether or not it was before.
+    NoCallClaim,
+    /// A contract call is signed whatever its batch is at.
+    NoCallFence,
+    /// A contract call is sent before it is stored.
+    CallSentFirst,
+    /// What is sent again is signed anew.
+    SignedAnew,
+    /// An operation set is claimed whoever has claimed it.
+    NoSetClaim,
+    /// An operation set is sent before its claim is stored.
+    SetSentFirst,
+    /// Where an operation set stands is written wherever it stands.
+    NoSetGuard,
+    /// A batch is executed whether or not it was before.
+    ExecutedAgain,
 }
 
 impl Mutant {
     /// Every one, with its name on the command line.
-    pub const ALL: [(Self, &'static str); 26] = [
+    pub const ALL: [(Self, &'static str); 35] = [
         (Self::NoStateGuard, "no-state-guard"),
         (Self::NoCursorGuard, "no-cursor-guard"),
         (Self::NoVersion, "no-version"),
@@ -98,6 +119,15 @@ impl Mutant {
         (Self::LateCommitPoint, "late-commit-point"),
         (Self::CounterNonce, "counter-nonce"),
         (Self::LongLease, "long-lease"),
+        (Self::NoNonceGuard, "no-nonce-guard"),
+        (Self::NoCallClaim, "no-call-claim"),
+        (Self::NoCallFence, "no-call-fence"),
+        (Self::CallSentFirst, "call-sent-first"),
+        (Self::SignedAnew, "signed-anew"),
+        (Self::NoSetClaim, "no-set-claim"),
+        (Self::SetSentFirst, "set-sent-first"),
+        (Self::NoSetGuard, "no-set-guard"),
+        (Self::ExecutedAgain, "executed-again"),
     ];
 
     /// `None` when there is none of that name.
@@ -105,9 +135,28 @@ impl Mutant {
         Self::ALL.into_iter().find(|(_, known)| *known == name).map(|(mutant, _)| mutant)
     }
 
+    /// Which schedules can show it.
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::NoNonceGuard | Self::NoCallClaim | Self::NoCallFence | Self::CallSentFirst | Self::SignedAnew => {
+                Kind::Content
+            }
+            Self::NoSetClaim | Self::SetSentFirst | Self::NoSetGuard | Self::ExecutedAgain => {
+                Kind::Intents
+            }
+            _ => Kind::Records,
+        }
+    }
+
     /// Changes a transaction; what is left for later.
     pub(super) fn spoil_transaction(self, body: &mut Value) -> Option<Request> {
         let actions = body["TransactItems"].as_array_mut()?;
+        if self.kind() != Kind::Records {
+            for action in actions {
+                self.spoil_ledger(action);
+            }
+            return None;
+        }
         let state = &actions.first()?["Put"]["Item"];
         let commits = text(state, "sk", "S") == "A#STATE";
         let failed = text(state, "status", "S") == "failed";
@@ -149,6 +198,25 @@ impl Mutant {
             operation: "TransactWriteItems".into(),
             body: Arc::new(json!({ "TransactItems": later })),
         })
+    }
+
+    /// Changes a write of a ledger, or of the nonces that go with it.
+    fn spoil_ledger(self, action: &mut Value) {
+        let Some((kind, inner)) = action.as_object_mut().and_then(|action| action.iter_mut().next()) else { return };
+        let condition = inner["ConditionExpression"].as_str().unwrap_or_default();
+        let item = &inner[if kind == "Put" { "Item" } else { "Key" }];
+        let row = text(item, "sk", "S").starts_with(LEDGER);
+        let weak = match self {
+            Self::NoNonceGuard => text(item, "pk", "S").starts_with("SIGNER#"),
+            Self::NoCallClaim | Self::SignedAnew => row && condition.contains("#txid"),
+            Self::NoCallFence => kind == "ConditionCheck",
+            Self::NoSetClaim => row && condition.contains("#rev"),
+            Self::ExecutedAgain => condition.starts_with("attribute_not_exists(pk)"),
+            _ => false,
+        };
+        if weak {
+            weaken(inner, ALWAYS);
+        }
     }
 
     /// Changes what puts a lock, is written under one, or takes it off.
@@ -223,6 +291,7 @@ impl Mutant {
                 weaken(body, ALWAYS);
             }
             Self::BlindAccept if sk == "A#HEAD" => weaken(body, ALWAYS),
+            Self::NoSetGuard if sk.starts_with(LEDGER) => weaken(body, ALWAYS),
             _ => {}
         }
     }
@@ -230,11 +299,25 @@ impl Mutant {
     /// Whether a call is answered at once and carried out later.
     pub(super) fn defers(self, request: &Request) -> bool {
         let item = &request.body["Item"];
-        self == Self::LateCommitPoint && text(item, "sk", "S") == "A#STATE" && text(item, "status", "S") == "committed"
+        let actions = request.actions();
+        let fences =
+            |(kind, action): &(&str, &Value)| *kind == "ConditionCheck" && text(&action["Key"], "sk", "S") == "A#STATE";
+        match self {
+            Self::LateCommitPoint => text(item, "sk", "S") == "A#STATE" && text(item, "status", "S") == "committed",
+            // A claim takes nonces first, and is fenced.
+            Self::CallSentFirst => actions.get(1).is_some_and(fences),
+            Self::SetSentFirst => actions.first().is_some_and(fences),
+            _ => false,
+        }
     }
 
     /// Changes an answer.
     pub(super) fn spoil_answer(self, operation: &str, answer: &mut Value) {
+        if self == Self::SignedAnew {
+            for item in answer["Items"].as_array_mut().into_iter().flatten() {
+                forget_signature(item);
+            }
+        }
         if self != Self::DirtyRead {
             return;
         }
@@ -257,6 +340,16 @@ impl Mutant {
             }
             _ => {}
         }
+    }
+}
+
+/// A row of the ledger as it was before it was signed.
+fn forget_signature(item: &mut Value) {
+    if !text(item, "sk", "S").starts_with(LEDGER) || item.get("refused").is_some() {
+        return;
+    }
+    if let Some(fields) = item.as_object_mut() {
+        fields.retain(|name, _| !matches!(name.as_str(), "txid" | "bytes" | "signer" | "nonce" | "signed_at"));
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use batch_core::app::{App, Parts};
 use batch_core::auth::{Fetch, FetchFailed};
-use batch_core::config::Function;
+use batch_core::config::{Config, Function};
 use batch_core::http::{self, Response};
 use batch_core::limits::Limits;
 use batch_core::metrics::Metrics;
@@ -17,10 +17,11 @@ use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
+use super::kind::Kind;
 use super::rng;
 use super::seam::Lot;
 use super::workload::MODEL;
-use crate::world::config;
+use crate::world::{config, stacks_settings};
 
 /// When time begins: 2026-01-01T00:00:00Z.
 pub(super) const BEGIN_MS: i64 = 1_767_225_600_000;
@@ -142,6 +143,34 @@ impl On {
     }
 }
 
+/// What all processes have in common.
+pub(super) struct Of<'a> {
+    pub kind: Kind,
+    pub limits: Limits,
+    pub lot: &'a Lot,
+    pub begin: Instant,
+}
+
+/// The entities that schedules of this kind are about; each model is read once.
+fn model(kind: Kind) -> Arc<Model> {
+    static OWN: OnceLock<Arc<Model>> = OnceLock::new();
+    static SHIPPED: OnceLock<Arc<Model>> = OnceLock::new();
+    let model = if kind == Kind::Records {
+        OWN.get_or_init(|| Model::from_yaml(MODEL).expect("the simulator's model is right").into())
+    } else {
+        SHIPPED.get_or_init(|| Model::shipped().expect("the shipped model is right").into())
+    };
+    model.clone()
+}
+
+fn settings(kind: Kind) -> Config {
+    match kind {
+        Kind::Records => Config { orby: None, ..config() },
+        Kind::Content => Config { orby: None, stacks: Some(stacks_settings()), ..config() },
+        Kind::Intents => config(),
+    }
+}
+
 /// A process.
 #[derive(Debug)]
 pub(super) struct Node {
@@ -153,20 +182,20 @@ pub(super) struct Node {
 }
 
 impl Node {
-    pub fn new(number: usize, (seed, skew): (u64, i64), limits: Limits, lot: &Lot, begin: Instant) -> Self {
+    pub fn new(number: usize, (seed, skew): (u64, i64), of: &Of<'_>) -> Self {
+        let Of { kind, limits, lot, begin } = *of;
         let clock = Clock::from_fn(move || Timestamp(BEGIN_MS).plus_ms(since(begin) + skew));
         let parts = Parts {
             http: Some(lot.client(number)),
-            stacks: None,
-            orby: None,
+            stacks: (kind == Kind::Content).then(|| lot.stacks(number)),
+            orby: (kind == Kind::Intents).then(|| lot.orby(number)),
             jwks: Some(no_keys()),
             clock,
             entropy: rng::entropy(seed),
             limits,
             metrics: Metrics::none(),
         };
-        let model = Model::from_yaml(MODEL).expect("the simulator's model is right");
-        let app = App::assemble(config(), model, parts).expect("the app starts");
+        let app = App::assemble(settings(kind), model(kind), parts).expect("the app starts");
         Self { number, skew, app, busy: None }
     }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::fault::{Counters, Faults};
 use super::script::Deed::{self, Analyse, Await, Cancel, Misuse, Pause, Poll, Results, Resume, Retry, Submit, Wait};
-use super::setup::{DELIVERY_MS, Setup};
+use super::setup::{DELIVERY_MS, Setup, Work};
 use super::workload::{self, Action, Arg, Batch, Op, Prefer, TENANTS};
 
 /// The number of a scenario's first batch; those before it make the first rows: nodes `a` (labelled `x`) and `b` (`y`),
@@ -29,7 +29,7 @@ fn of(batches: Vec<Batch>, scripts: &[&[Deed]]) -> Setup {
     Setup {
         limits: Limits::default(),
         skews: vec![0; 3],
-        batches: Arc::new(first.chain(batches).collect()),
+        work: Work::Records(Arc::new(first.chain(batches).collect())),
         scripts: scripts.iter().map(|script| script.to_vec()).collect(),
         faults: Faults::none(Counters::new()),
         pace: 1,
@@ -40,6 +40,7 @@ fn of(batches: Vec<Batch>, scripts: &[&[Deed]]) -> Setup {
         crash: None,
         lost: 0,
         dead: 0,
+        blocks: 0,
     }
 }
 

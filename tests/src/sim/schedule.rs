@@ -14,9 +14,11 @@ use tokio::time::Instant;
 use super::client::{Client, Known, Net, Told};
 use super::counter::Counted;
 use super::fault::{Counters, Fault, Faults};
+use super::kind::Kind;
 use super::mutant::Mutant;
-use super::oracle::{batch_key, is_terminal, lockers};
-use super::process::{BEGIN_MS, Finished, Node, since};
+use super::oracle::{batch_key, is_followed, is_terminal, lockers};
+use super::outside::Outside;
+use super::process::{BEGIN_MS, Finished, Node, Of, since};
 use super::queue::Queue;
 use super::rng::Rng;
 use super::script::Deed;
@@ -45,6 +47,7 @@ pub(super) struct Schedule {
     pub tables: Tables,
     pub queue: Queue,
     pub lot: Lot,
+    pub outside: Outside,
     pub net: Net,
     pub nodes: Vec<Node>,
     pub tasks: JoinSet<()>,
@@ -102,7 +105,9 @@ impl Schedule {
         }
         let (begin, stir) = (Instant::now(), Arc::<Notify>::default());
         let lot = Lot::new(stir.clone(), begin);
-        let node = |(number, skew): (usize, &i64)| Node::new(number, (rng.next(), *skew), setup.limits, &lot, begin);
+        let kind = setup.work.kind();
+        let of = Of { kind, limits: setup.limits, lot: &lot, begin };
+        let node = |(number, skew): (usize, &i64)| Node::new(number, (rng.next(), *skew), &of);
         let nodes = setup.skews.iter().enumerate().map(node).collect();
         let database = database();
         let keys = TENANTS.iter().map(|tenant| api_key(&database, tenant, &mut rng)).collect();
@@ -116,6 +121,7 @@ impl Schedule {
             tables: Tables::new(database, mutant),
             queue: Queue::default(),
             lot,
+            outside: Outside::new(),
             net: Net::new(stir.clone()),
             nodes,
             tasks: JoinSet::new(),
@@ -171,9 +177,10 @@ impl Schedule {
             net: self.net.clone(),
             rng: Rng::new(self.rng.next()),
             told: self.told.clone(),
-            batches: self.setup.batches.clone(),
+            work: self.setup.work.clone(),
             begin: self.begin,
             known,
+            built: BTreeMap::new(),
         };
         self.tasks.spawn(client.run(script));
     }
@@ -213,6 +220,7 @@ impl Schedule {
         (self.setup.pace, self.setup.delivery_ms) = (1, DELIVERY_MS);
         let counters = std::mem::take(&mut self.faults.counters);
         self.faults = Faults::none(counters);
+        self.outside.orby.books(|books| books.hold(false));
         for node in &self.nodes {
             if let Some(busy) = &node.busy {
                 busy.gate.open();
@@ -237,6 +245,7 @@ impl Schedule {
             let wait = u64::try_from(minute * 60_000 - self.now()).unwrap_or(0);
             tokio::time::sleep(Duration::from_millis(wait)).await;
             self.minute = self.minute.max(minute);
+            self.outside.advance();
             self.queue.send(&tick(minute), self.now());
         }
         for _ in 0..self.queue.deaths {
@@ -261,7 +270,8 @@ impl Schedule {
             let state = self.tables.item(&batch_key(pk, "A#STATE"));
             let created = int(self.tables.item(&batch_key(pk, "A#HEAD"))?, "created")?;
             let locks = pk.split("#B#").nth(1).is_some_and(|id| lockers.contains(id));
-            let open = locks || !state.is_some_and(is_terminal);
+            let followed = self.setup.work.kind() == Kind::Content && is_followed(&self.tables, pk);
+            let open = locks || followed || !state.is_some_and(is_terminal);
             open.then(|| (pk, created - BEGIN_MS, state.map_or("pending", |state| text(state, "status", "S"))))
         });
         open.collect()

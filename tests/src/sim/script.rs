@@ -24,6 +24,34 @@ pub(super) enum Deed {
     Resume(usize),
     /// Sends again what failed, under a key or not.
     Retry(usize, bool),
+    /// Looks at it as its own contract tells it.
+    Look(usize),
+    /// Has the refused contract calls of a content job made again, under a key or not.
+    Recall(usize, bool),
+    /// Signs a batch of intents, and has it executed.
+    Execute(usize),
+    /// The same with signatures of somebody else.
+    Forge(usize),
+}
+
+/// The scripts of several clients who share out what is sent, and perhaps of one who meddles with all of it. The first
+/// batches are there before.
+pub(super) fn scripts(
+    rng: &mut Rng,
+    count: usize,
+    of: impl Fn(&mut Rng, std::ops::Range<usize>, bool) -> Vec<Deed>,
+) -> Vec<Vec<Deed>> {
+    let (mut scripts, mut from) = (Vec::new(), super::workload::TENANTS.len());
+    let all = from..count;
+    while from < count {
+        let until = (from + 1 + rng.below(3)).min(count);
+        scripts.push(of(rng, from..until, true));
+        from = until;
+    }
+    if rng.sometimes(500) {
+        scripts.push(of(rng, all, false));
+    }
+    scripts
 }
 
 /// A client with batches of its own.
@@ -71,7 +99,7 @@ pub(super) fn other(rng: &mut Rng, numbers: std::ops::Range<usize>) -> Vec<Deed>
 }
 
 /// Pauses it, and most often resumes it; what is left paused is resumed when faults stop.
-fn hold(rng: &mut Rng, number: usize, script: &mut Vec<Deed>) {
+pub(super) fn hold(rng: &mut Rng, number: usize, script: &mut Vec<Deed>) {
     let most = *rng.of(&[20, 300, 90_000]);
     script.extend([Deed::Pause(number), Deed::Wait(rng.below_ms(most))]);
     if rng.sometimes(300) {

@@ -1,17 +1,23 @@
-//! The SDK's HTTP client of each process: a call is parked, until the scheduler decides what becomes of it.
+//! The ways out of each process, to AWS, to the node of the chain and to Orby: a call is parked, until the scheduler
+//! decides what becomes of it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use batch_core::gateway::{Answer, Lost, orby, stacks};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use super::process::since;
 use super::wire::{Reply, Request};
+
+/// How long a process waits for the node and for Orby, as over HTTP.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A call that waits for its turn.
 #[derive(Debug)]
@@ -66,6 +72,43 @@ impl Lot {
     pub fn client(&self, node: usize) -> SharedHttpClient {
         SharedHttpClient::new(Port { lot: self.clone(), node })
     }
+
+    /// The way of a process to the node of the chain.
+    pub fn stacks(&self, node: usize) -> stacks::Transport {
+        let lot = self.clone();
+        Box::new(move |call| Box::pin(answer(lot.park(node, Request::of_stacks(&call)))))
+    }
+
+    /// The way of a process to Orby.
+    pub fn orby(&self, node: usize) -> orby::Transport {
+        let lot = self.clone();
+        Box::new(move |call| Box::pin(answer(lot.park(node, Request::of_orby(&call)))))
+    }
+
+    /// Parks a call of a process.
+    fn park(&self, node: usize, request: Request) -> oneshot::Receiver<Reply> {
+        let (sender, receiver) = oneshot::channel();
+        let at = since(self.begin);
+        self.calls().push(Parked { node, request, at, reply: Some(sender) });
+        self.stir.notify_one();
+        receiver
+    }
+}
+
+/// The answer of the node or of Orby to a parked call.
+async fn answer(waiting: oneshot::Receiver<Reply>) -> Result<Answer, Lost> {
+    let hanging = async {
+        match waiting.await {
+            Ok(reply) => reply,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    match tokio::time::timeout(PATIENCE, hanging).await {
+        Ok(Reply::Answer(status, body)) => Ok(Answer { status, body: body.into_bytes() }),
+        Ok(Reply::Lost) => Err(Lost::Broken),
+        Ok(Reply::Unreachable) => Err(Lost::NotSent),
+        Err(_) => Err(Lost::TimedOut),
+    }
 }
 
 /// The way of one process to AWS.
@@ -77,10 +120,7 @@ struct Port {
 
 impl HttpConnector for Port {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let (sender, receiver) = oneshot::channel();
-        let (request, at) = (Request::read(&request), since(self.lot.begin));
-        self.lot.calls().push(Parked { node: self.node, request, at, reply: Some(sender) });
-        self.lot.stir.notify_one();
+        let receiver = self.lot.park(self.node, Request::read(&request));
         HttpConnectorFuture::new(async move {
             match receiver.await {
                 Ok(reply) => reply.into_response(),

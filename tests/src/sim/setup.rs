@@ -5,10 +5,40 @@ use std::sync::Arc;
 use batch_core::limits::Limits;
 
 use super::Crash;
+use super::content::{self, Job};
 use super::fault::{Fault, Faults};
+use super::intents::{self, Wish};
+use super::kind::Kind;
 use super::rng::Rng;
 use super::script::{self, Deed};
 use super::workload::{self, Batch, TENANTS};
+
+/// What clients send, by number.
+#[derive(Debug, Clone)]
+pub(super) enum Work {
+    Records(Arc<Vec<Batch>>),
+    Content(Arc<Vec<Job>>),
+    Intents(Arc<Vec<Wish>>),
+}
+
+impl Work {
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Records(_) => Kind::Records,
+            Self::Content(_) => Kind::Content,
+            Self::Intents(_) => Kind::Intents,
+        }
+    }
+
+    /// How many batches there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Records(batches) => batches.len(),
+            Self::Content(jobs) => jobs.len(),
+            Self::Intents(wishes) => wishes.len(),
+        }
+    }
+}
 
 /// Everything that is decided before the first event.
 #[derive(Debug)]
@@ -17,7 +47,7 @@ pub(super) struct Setup {
     /// How wrong the clock of each process is, in milliseconds.
     pub skews: Vec<i64>,
     /// The first of them, one for each tenant, are there before anything else happens.
-    pub batches: Arc<Vec<Batch>>,
+    pub work: Work,
     /// What each client does.
     pub scripts: Vec<Vec<Deed>>,
     pub faults: Faults,
@@ -36,6 +66,8 @@ pub(super) struct Setup {
     /// Messages of the beginning that are lost, or die.
     pub lost: usize,
     pub dead: usize,
+    /// After so many events of a thousand a block is made, or Orby goes on with what it took.
+    pub blocks: usize,
 }
 
 /// Time limit of a delivery, in milliseconds: that of the function.
@@ -44,8 +76,53 @@ pub(super) const DELIVERY_MS: i64 = 60_000;
 const MINUTE_MS: i64 = 60_000;
 
 impl Setup {
-    pub fn random(rng: &mut Rng) -> Self {
-        let mut faults = Faults::new(rng);
+    pub fn random(rng: &mut Rng, kind: Kind) -> Self {
+        match kind {
+            Kind::Records => Self::records(rng),
+            Kind::Content => Self::outside(rng, kind, |rng| {
+                let jobs = content::random(rng);
+                let scripts = script::scripts(rng, jobs.len(), content::script);
+                (Work::Content(Arc::new(jobs)), scripts)
+            }),
+            Kind::Intents => Self::outside(rng, kind, |rng| {
+                let wishes = intents::random(rng);
+                let scripts = script::scripts(rng, wishes.len(), intents::script);
+                (Work::Intents(Arc::new(wishes)), scripts)
+            }),
+        }
+    }
+
+    /// A schedule about what is outside of AWS.
+    fn outside(rng: &mut Rng, kind: Kind, work: impl Fn(&mut Rng) -> (Work, Vec<Vec<Deed>>)) -> Self {
+        let mut faults = Faults::new(rng, kind);
+        let mut limits = limits(rng, &mut faults);
+        limits.in_chain = *rng.of(&[1, 2, 3, 5, 20]);
+        let skews = skews(rng, &mut faults);
+        let (work, scripts) = work(rng);
+        let (delivery_ms, pace) = (delivery_ms(rng), *rng.of(&[1, 4, 30, 250]));
+        let work_ms = *rng.of(&[MINUTE_MS, 5 * MINUTE_MS, 30 * MINUTE_MS, 2 * 24 * 60 * MINUTE_MS]);
+        let (buries, resumes) = (rng.sometimes(600), rng.sometimes(850));
+        let blocks = *rng.of(&[10, 60, 300]);
+        Self {
+            limits,
+            skews,
+            work,
+            scripts,
+            faults,
+            pace,
+            work_ms,
+            delivery_ms,
+            resumes,
+            buries,
+            crash: None,
+            lost: 0,
+            dead: 0,
+            blocks,
+        }
+    }
+
+    fn records(rng: &mut Rng) -> Self {
+        let mut faults = Faults::new(rng, Kind::Records);
         let mut limits = limits(rng, &mut faults);
         // Some schedules are all about wide commits that meet each other.
         let wide = rng.sometimes(180);
@@ -53,12 +130,7 @@ impl Setup {
             (limits.actions, limits.wide_actions) = (*rng.of(&[2, 3, 4, 6]), Limits::default().wide_actions);
         }
         let relying = wide && rng.sometimes(400);
-        let count = 2 + rng.below(4);
-        let mut skews = Vec::new();
-        for _ in 0..count {
-            let skewed = faults.happens(Fault::Skewed, 500, rng);
-            skews.push(if skewed { i64::try_from(rng.below(600_001)).unwrap_or(0) - 300_000 } else { 0 });
-        }
+        let skews = skews(rng, &mut faults);
         let mut batches: Vec<Batch> = (0..TENANTS.len()).map(workload::beginning).collect();
         let mut scripts = Vec::new();
         let clients = 2 + rng.below(3);
@@ -75,15 +147,14 @@ impl Setup {
         if rng.sometimes(350) {
             scripts.push(script::other(rng, TENANTS.len()..batches.len()));
         }
-        // A process with little time hands on what it does not get done.
-        let delivery_ms = if rng.sometimes(120) { *rng.of(&[5_100, 5_600, 7_000]) } else { DELIVERY_MS };
+        let delivery_ms = delivery_ms(rng);
         let pace = *rng.of(&[1, 1, 4, 30, 250]);
         let work_ms = *rng.of(&[MINUTE_MS, 5 * MINUTE_MS, 2 * 24 * 60 * MINUTE_MS]);
         let (buries, resumes) = (rng.sometimes(600), rng.sometimes(850));
         Self {
             limits,
             skews,
-            batches: Arc::new(batches),
+            work: Work::Records(Arc::new(batches)),
             scripts,
             faults,
             pace,
@@ -94,8 +165,24 @@ impl Setup {
             crash: None,
             lost: 0,
             dead: 0,
+            blocks: 0,
         }
     }
+}
+
+fn skews(rng: &mut Rng, faults: &mut Faults) -> Vec<i64> {
+    let count = 2 + rng.below(4);
+    let mut skews = Vec::new();
+    for _ in 0..count {
+        let skewed = faults.happens(Fault::Skewed, 500, rng);
+        skews.push(if skewed { i64::try_from(rng.below(600_001)).unwrap_or(0) - 300_000 } else { 0 });
+    }
+    skews
+}
+
+/// A process with little time hands on what it does not get done.
+fn delivery_ms(rng: &mut Rng) -> i64 {
+    if rng.sometimes(120) { *rng.of(&[5_100, 5_600, 7_000]) } else { DELIVERY_MS }
 }
 
 fn limits(rng: &mut Rng, faults: &mut Faults) -> Limits {

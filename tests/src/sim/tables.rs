@@ -10,6 +10,7 @@ use dynoxide::actions::describe_table::DescribeTableRequest;
 use serde_json::{Value, json};
 
 use super::client::SUBJECT;
+use super::content::CREATORS;
 use super::mischief::TOKEN_MS;
 use super::mutant::Mutant;
 use super::process::BEGIN_MS;
@@ -238,7 +239,7 @@ pub(super) fn api_key(database: &Database, tenant: &str, rng: &mut Rng) -> Strin
         tenant: tenant.try_into().expect("a tenant"),
         subject: SUBJECT.try_into().expect("a subject"),
         roles: std::iter::empty().collect(),
-        claims: serde_json::Map::new(),
+        claims: serde_json::Map::from_iter([("creators".to_owned(), json!(CREATORS))]),
         created_at: Timestamp(BEGIN_MS),
         expires_at: None,
     };

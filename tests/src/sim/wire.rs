@@ -5,12 +5,34 @@ use std::sync::Arc;
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
+use batch_core::gateway::{orby, stacks};
 use serde_json::{Value, json};
 
-/// A call of AWS.
+/// Operations of the two that are not of AWS.
+pub(super) const STACKS: &str = "Stacks";
+pub(super) const ORBY: &str = "Orby";
+/// Where transactions of the chain are sent to.
+pub(super) const TRANSACTIONS: &str = "/v2/transactions";
+/// By which signed operations are sent to Orby.
+pub(super) const SEND: &str = "orby_sendSignedOperations";
+
+/// What a call outside of AWS is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outer {
+    /// It sends a transaction to the node.
+    Transaction,
+    /// It sends signed operations to Orby.
+    Sending,
+    /// It has Orby build operations.
+    Building,
+    /// It changes nothing.
+    Look,
+}
+
+/// A call of AWS, of the node, or of Orby.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Request {
-    /// `PutItem`, `SendMessage`, ...
+    /// `PutItem`, `SendMessage`, ..., [`STACKS`] or [`ORBY`].
     pub operation: String,
     /// Its fields in name order: the SDK writes them in any.
     pub body: Arc<Value>,
@@ -24,6 +46,30 @@ impl Request {
         let mut body = body.unwrap_or_default();
         body.sort_all_objects();
         Self { operation, body: Arc::new(body) }
+    }
+
+    /// Of a call of the node: its path and, in hex, what it posts.
+    pub fn of_stacks(call: &stacks::Call) -> Self {
+        let bytes = call.body.as_ref().map(|(_, bytes)| batch_core::runtime::hex(bytes));
+        Self { operation: STACKS.into(), body: Arc::new(json!({ "path": call.path, "bytes": bytes })) }
+    }
+
+    /// Of a call of Orby: its URL and what it posts.
+    pub fn of_orby(call: &orby::Call) -> Self {
+        let posted: Value = serde_json::from_slice(&call.body).unwrap_or_default();
+        Self { operation: ORBY.into(), body: Arc::new(json!({ "url": call.url, "call": posted })) }
+    }
+
+    /// What it is for; `None` for a call of AWS.
+    pub fn outer(&self) -> Option<Outer> {
+        let method = self.body["call"]["method"].as_str().unwrap_or_default();
+        match self.operation.as_str() {
+            STACKS if self.body["path"] == TRANSACTIONS => Some(Outer::Transaction),
+            ORBY if method == SEND => Some(Outer::Sending),
+            ORBY if method.starts_with("orby_getOperationsTo") => Some(Outer::Building),
+            STACKS | ORBY => Some(Outer::Look),
+            _ => None,
+        }
     }
 
     /// The actions of a transaction, each with its kind.
@@ -49,6 +95,8 @@ pub(super) enum Reply {
     Answer(u16, String),
     /// The connection breaks.
     Lost,
+    /// There was none.
+    Unreachable,
 }
 
 impl Reply {
@@ -77,7 +125,7 @@ impl Reply {
     /// For the SDK.
     pub fn into_response(self) -> Result<HttpResponse, ConnectorError> {
         match self {
-            Self::Lost => Err(ConnectorError::io("the connection was reset".into())),
+            Self::Lost | Self::Unreachable => Err(ConnectorError::io("the connection was reset".into())),
             Self::Answer(status, body) => {
                 let status = status.try_into().map_err(|error| ConnectorError::other(Box::new(error), None))?;
                 let mut response = HttpResponse::new(status, SdkBody::from(body));
@@ -91,6 +139,7 @@ impl Reply {
     pub fn brief(&self) -> String {
         match self {
             Self::Lost => "lost".to_owned(),
+            Self::Unreachable => "unreachable".to_owned(),
             Self::Answer(200, _) => "ok".to_owned(),
             Self::Answer(status, body) => {
                 let body: Value = serde_json::from_str(body).unwrap_or_default();

@@ -6,12 +6,43 @@
 use crate::batch::Head;
 use crate::gateway::stacks::{Broadcast, Chain, Payload, Signer};
 use crate::runtime::Timestamp;
-use crate::store::{Claimed, Entry, Fault, LedgerPlace, Sent, Store, TenantKey};
+use crate::store::{Claimed, Entry, Fault, LedgerPlace, Nonces, Sent, Store, TenantKey};
 
 /// Millionths of an STX.
 const LEAST: u64 = 1;
 /// Nonces filled at the end of one run.
 const MOST: usize = 20;
+
+/// Gives the nonce of a refused call back; its bytes are not sent any more.
+pub(super) async fn give_back(
+    (store, keys, head): (&Store, &TenantKey, &Head),
+    chain: &Chain,
+    signer: &Signer,
+    refused: &Entry,
+) -> Result<(), Fault> {
+    let Some(sent) = &refused.sent else { return Ok(()) };
+    let (network, address) = (chain.network().as_str(), signer.address().to_string());
+    let late = || Fault::new("release nonce", "the time of the call is over");
+    loop {
+        let mut nonces: Nonces = store.nonces(network, &address).await?;
+        nonces.give_back(sent.nonce);
+        match store.release(keys, head, (network, &address, &nonces), refused).await? {
+            Claimed::Done => return Ok(()),
+            Claimed::Late => return Err(late()),
+            Claimed::Lost => {
+                let read = store.batch_and_ledger(keys, &head.id).await?;
+                let entries = read.map(|(_, _, entries)| entries).unwrap_or_default();
+                // Another run gave it back already.
+                if entries.iter().any(|other| other.place == refused.place && other.refused.is_some()) {
+                    return Ok(());
+                }
+                if !store.pause(1).await {
+                    return Err(late());
+                }
+            }
+        }
+    }
+}
 
 /// Fills the nonces of the signer that nothing else took, once, as well as can be: what is left is filled by the next
 /// call.

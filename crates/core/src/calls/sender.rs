@@ -17,7 +17,7 @@ use crate::gateway::stacks::{Broadcast, Chain, Lost, Payload, Progress, Signer};
 use crate::limits::{FOLD_ITEMS, FOLD_MS};
 use crate::plan::RowKey;
 use crate::runtime::Timestamp;
-use crate::store::{Claimed, Entry, Fault, LedgerPlace as Place, Nonces, Sent, Store, TenantKey, Written};
+use crate::store::{Claimed, Entry, Fault, LedgerPlace as Place, Sent, Store, TenantKey, Written};
 
 /// Time kept at the end of a run for calls under way, milliseconds: as long as one takes at most.
 const RESERVE_MS: i64 = 6_000;
@@ -332,39 +332,13 @@ impl<'a> Sender<'a> {
             }
             (Next::Release(reason), place) => {
                 let refused = Entry { refused: Some(reason.as_str().to_owned()), ..entry };
-                self.release(chain, signer, &refused).await?;
+                gap::give_back((&self.store, &self.keys, self.head), chain, signer, &refused).await?;
                 if let Place::Item(index) = place {
                     self.settled.push((index, Settled::refused(reason.as_str())));
                 }
             }
         }
         Ok(())
-    }
-
-    /// Gives the nonce of a refused call back.
-    async fn release(&mut self, chain: &Chain, signer: &Signer, entry: &Entry) -> Result<(), Fault> {
-        let Some(sent) = &entry.sent else { return Ok(()) };
-        let (network, address) = (chain.network().as_str(), signer.address().to_string());
-        loop {
-            let mut nonces: Nonces = self.store.nonces(network, &address).await?;
-            nonces.give_back(sent.nonce);
-            let claimed = self.store.release(&self.keys, self.head, (network, &address, &nonces), entry).await?;
-            match claimed {
-                Claimed::Done => return Ok(()),
-                Claimed::Late => return Err(Fault::new("release nonce", "the time of the call is over")),
-                Claimed::Lost => {
-                    let read = self.store.batch_and_ledger(&self.keys, &self.head.id).await?;
-                    let entries = read.map(|(_, _, entries)| entries).unwrap_or_default();
-                    // Another run gave it back already.
-                    if entries.iter().any(|other| other.place == entry.place && other.refused.is_some()) {
-                        return Ok(());
-                    }
-                    if !self.store.pause(1).await {
-                        return Err(Fault::new("release nonce", "the time of the call is over"));
-                    }
-                }
-            }
-        }
     }
 
     /// Sees how the batch stands after somebody else has changed it.

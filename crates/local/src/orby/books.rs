@@ -227,6 +227,12 @@ impl Books {
         self.sent.values().copied().collect()
     }
 
+    /// Where an operation is, by Orby's name or by hash; `None` for one that was never taken.
+    pub fn fate(&self, id: &str) -> Option<Fate> {
+        let found = self.operations.get(id).or_else(|| self.operations.values().find(|known| known.hash == id));
+        found.map(|operation| operation.fate)
+    }
+
     /// How many operations it took.
     pub fn taken(&self) -> usize {
         self.operations.len()

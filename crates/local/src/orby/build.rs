@@ -1,5 +1,7 @@
 //! Operation sets: what has to be signed, so that something comes about.
 
+use std::sync::OnceLock;
+
 use alloy_primitives::{Address, U256};
 use batch_core::intent::{Token, Tokens};
 use serde_json::{Value, json};
@@ -11,8 +13,10 @@ const EXCHANGE: &str = "0x1111111254EEB25477B68fb85Ed929f73A960582";
 /// The contract that bridges between chains.
 const BRIDGE: &str = "0x5c7BCd6E7De5423a257D81B442095A1a6ced35C5";
 
-fn tokens() -> Result<Tokens, String> {
-    Tokens::shipped().map_err(|error| error.to_string())
+/// The list, read once.
+fn tokens() -> Result<&'static Tokens, String> {
+    static LIST: OnceLock<Result<Tokens, String>> = OnceLock::new();
+    LIST.get_or_init(|| Tokens::shipped().map_err(|error| error.to_string())).as_ref().map_err(String::clone)
 }
 
 fn chain_of(value: &Value) -> Result<u64, String> {

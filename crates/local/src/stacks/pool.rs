@@ -212,6 +212,11 @@ impl Pool {
     pub fn waiting(&self) -> usize {
         self.waiting.len()
     }
+
+    /// The ids of those that wait.
+    pub fn waiting_ids(&self) -> Vec<String> {
+        self.waiting.values().map(|waiting| waiting.txid.clone()).collect()
+    }
 }
 
 fn cost(transaction: &Decoded) -> u64 {

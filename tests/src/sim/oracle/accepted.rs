@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use batch_core::batch::{Work, unpack};
 use batch_core::operation::Outcome;
 use serde_json::Value;
 
-use super::{batch_key, cut};
+use super::stored;
 use crate::sim::tables::Tables;
-use crate::sim::wire::{bytes, int, text};
+use crate::sim::wire::text;
 use crate::sim::workload::{Batch, TENANTS};
 
 /// A batch as it was accepted. Operations go by their number in the request of the first of their line.
@@ -58,78 +57,26 @@ impl Accepted<'_> {
 /// Every batch that was accepted.
 pub(super) fn all<'a>(tables: &'a Tables, sent: &'a [Batch], wrong: &mut Vec<String>) -> Vec<Accepted<'a>> {
     let mut batches = Vec::new();
-    for pk in &tables.heads {
-        let heads = tables.items.get(&batch_key(pk, "A#HEAD")).map(Vec::as_slice).unwrap_or_default();
-        if heads.len() > 1 {
-            wrong.push(format!("I10: {pk} was accepted {} times", heads.len()));
-        }
-        let Some((step, Some(head))) = heads.last() else { continue };
-        let Some(sent) = text(head, "reference", "S").parse().ok().and_then(|number: usize| sent.get(number)) else {
-            wrong.push(format!("{pk} is nobody's batch"));
-            continue;
-        };
-        let Some(work) = work(tables, pk, head) else {
-            wrong.push(format!("I1: operations of {pk} are missing"));
+    for stored in stored::all(tables, wrong) {
+        let number = text(stored.head, "reference", "S").parse().ok();
+        let Some(sent) = number.and_then(|number: usize| sent.get(number)) else {
+            wrong.push(format!("{} is nobody's batch", stored.pk));
             continue;
         };
         let number = |id: &str| id.strip_prefix('o').and_then(|op| op.parse().ok()).unwrap_or(usize::MAX);
-        let ops: Vec<usize> = work.operations.iter().map(|operation| number(operation.id.as_str())).collect();
-        let order = bytes(head, "order");
-        let states = tables.items.get(&batch_key(pk, "A#STATE")).map(Vec::as_slice).unwrap_or_default();
-        let states: Vec<(usize, &Value)> =
-            states.iter().filter_map(|(step, state)| Some((*step, state.as_ref()?))).collect();
-        let told = states.last().map(|(_, state)| outcomes(tables, pk, state));
-        if told.as_ref().is_some_and(Option::is_none) {
-            wrong.push(format!("I3: results of {pk} are missing"));
-        }
-        let mut outcomes = told.flatten().unwrap_or_default();
-        if let Some(cut) = states.last().and_then(|(_, state)| cut(state)) {
-            outcomes.resize_with(ops.len(), || cut.outcome());
-        }
+        let ops: Vec<usize> = stored.work.operations.iter().map(|operation| number(operation.id.as_str())).collect();
         batches.push(Accepted {
-            pk: pk.clone(),
-            step: *step,
+            pk: stored.pk.to_owned(),
+            step: stored.step,
             sent,
-            order: order.into_iter().filter_map(|index| ops.get(usize::from(index)).copied()).collect(),
+            order: stored.order.into_iter().filter_map(|index| ops.get(index).copied()).collect(),
             ops,
-            given: work.given.into_iter().map(|(id, data)| (number(id.as_str()), data)).collect(),
-            parent: head.get("retry_of").map(|_| text(head, "retry_of", "S").to_owned()),
-            attempt: int(head, "attempt").and_then(|attempt| usize::try_from(attempt).ok()).unwrap_or(0),
-            states,
-            outcomes,
+            given: stored.work.given.into_iter().map(|(id, data)| (number(id.as_str()), data)).collect(),
+            parent: stored.parent.map(str::to_owned),
+            attempt: stored.attempt,
+            states: stored.states,
+            outcomes: stored.outcomes,
         });
     }
     batches
-}
-
-/// The operations that a head holds or points to.
-fn work(tables: &Tables, pk: &str, head: &Value) -> Option<Work> {
-    if head.get("operations").is_some() {
-        return unpack(&bytes(head, "operations")).ok();
-    }
-    let mut packed = Vec::new();
-    for part in 0..int(head, "parts")? {
-        let sk = format!("OPS#{}#{part:03}", text(head, "parts_hash", "S"));
-        packed.extend(bytes(tables.item(&batch_key(pk, &sk))?, "bytes"));
-    }
-    unpack(&packed).ok()
-}
-
-/// The results that a state points to; none when they are not all there.
-pub(super) fn outcomes(tables: &Tables, pk: &str, state: &Value) -> Option<Vec<Outcome>> {
-    let segments: Vec<Value> = serde_json::from_str(text(state, "segments", "S")).ok()?;
-    let mut all = Vec::new();
-    for segment in &segments {
-        let mut packed = Vec::new();
-        for part in 0..segment["p"].as_u64()? {
-            let sk = format!("RES#{:03}#{}#{part:03}", segment["f"].as_u64()?, segment["x"].as_str()?);
-            packed.extend(bytes(tables.item(&batch_key(pk, &sk))?, "bytes"));
-        }
-        all.extend(unpack::<Vec<Outcome>>(&packed).ok()?);
-    }
-    let inline = bytes(state, "results");
-    if !inline.is_empty() {
-        all.extend(unpack::<Vec<Outcome>>(&inline).ok()?);
-    }
-    Some(all)
 }

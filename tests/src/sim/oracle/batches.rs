@@ -7,7 +7,8 @@ use batch_core::limits::MAX_RETRY_ATTEMPTS;
 use batch_core::operation::Outcome;
 use serde_json::Value;
 
-use super::accepted::{Accepted, outcomes};
+use super::accepted::Accepted;
+use super::stored::outcomes;
 use super::{cursor, cut, is_terminal};
 use crate::sim::tables::Tables;
 use crate::sim::wire::{int, text};

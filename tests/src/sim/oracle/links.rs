@@ -5,19 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use batch_core::json::{canonical, sha256_hex};
 use serde_json::Value;
 
-use super::accepted::Accepted;
 use super::history::History;
 use super::rules::Rows;
 use crate::sim::wire::{int, plain, text};
 use crate::sim::workload::{TENANTS, parent_of};
 
 /// Versions grow by one, and every writer is an attempt that wrote its state.
-pub(super) fn versions(history: &History, batches: &[Accepted<'_>], wrong: &mut Vec<String>) {
-    let mut attempts: BTreeSet<String> = history.commits.keys().cloned().collect();
-    for batch in batches {
-        let id = batch.id();
-        attempts.extend(batch.states.iter().map(|(_, state)| format!("{id}#{}", text(state, "nonce", "S"))));
-    }
+pub(super) fn versions(history: &History, mut attempts: BTreeSet<String>, wrong: &mut Vec<String>) {
+    attempts.extend(history.commits.keys().cloned());
     for ((_, pk, _), states) in &history.items {
         if pk.contains("#U#") || pk.contains("#N#") {
             continue;
@@ -35,6 +30,11 @@ pub(super) fn versions(history: &History, batches: &[Accepted<'_>], wrong: &mut 
             }
         }
     }
+}
+
+/// The attempts that wrote a state of a batch, as writers of rows are named.
+pub(super) fn attempts<'a>(id: &'a str, states: &'a [(usize, &Value)]) -> impl Iterator<Item = String> + 'a {
+    states.iter().map(move |(_, state)| format!("{id}#{}", text(state, "nonce", "S")))
 }
 
 /// What is stored in the end is what the batches made, one after another.

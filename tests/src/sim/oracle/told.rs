@@ -51,6 +51,8 @@ fn is_right(tables: &Tables, batches: &[Accepted<'_>], batch: &Accepted<'_>, sai
         }),
         What::Analysis(body) => was(&is_terminal) && analysis(batch, body),
         What::Results(status, results) => was(&is_terminal) && pages(batch, *status, results),
+        // Told of other contracts' batches.
+        What::Job(_) | What::Again(..) | What::Status(_) | What::Executed(_) => false,
     }
 }
 
