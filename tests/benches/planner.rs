@@ -101,13 +101,12 @@ fn planned_and_resolved(bencher: divan::Bencher<'_, '_>, shape: &str) {
 #[divan::bench(args = ["long texts", "many values"])]
 fn a_megabyte_read(bencher: divan::Bencher<'_, '_>, kind: &str) {
     let model = Model::shipped().expect("the shipped model");
-    let store = |n: usize| match kind {
-        "long texts" => json!({ "content": "word ".repeat(2_080), "title": format!("t{n}") }),
-        _ => {
-            let metadata: serde_json::Map<String, Value> =
-                (0..720).map(|m| (format!("name{m}"), json!(m + n))).collect();
-            json!({ "content": "c", "metadata": metadata })
+    let store = |n: usize| {
+        if kind == "long texts" {
+            return json!({ "content": "word ".repeat(2_080), "title": format!("t{n}") });
         }
+        let metadata: serde_json::Map<String, Value> = (0..720).map(|m| (format!("name{m}"), json!(m + n))).collect();
+        json!({ "content": "c", "metadata": metadata })
     };
     let operation =
         |n: usize| json!({ "id": format!("o{n}"), "entity": "memory", "action": "create", "store_params": store(n) });

@@ -134,7 +134,7 @@ async fn call(binary: &Path, tables: &str, event: Value) -> Result<(Value, Optio
     #[expect(clippy::disallowed_methods, reason = "the runtime serves beside the measurement")]
     let serving = tokio::spawn(async move { axum::serve(listener, routes).await });
     let mut child = start(binary, &address, tables)?;
-    let answer = tokio::time::timeout(Duration::from_secs(60), answers.recv()).await;
+    let answer = tokio::time::timeout(Duration::from_mins(1), answers.recv()).await;
     let peak = peak(&child);
     child.kill()?;
     child.wait()?;

@@ -132,17 +132,16 @@ impl<'a> ShapeReader<'a> {
         let mut types: Vec<&'static str> = Vec::new();
         for name in names {
             match name {
-                Some(name) => match TYPES.iter().find(|known| **known == name) {
-                    Some(known) => {
+                Some(name) => {
+                    if let Some(known) = TYPES.iter().find(|known| **known == name) {
                         types.push(known);
                         shape.kinds.extend(kind_of(name).filter(|kind| !shape.kinds.contains(kind)));
                         shape.nullable |= name == "null";
-                    }
-                    None => {
+                    } else {
                         let hint = hint(name, TYPES.iter().copied());
                         self.tell(entry.line, format!("unknown type {name:?}{hint}"));
                     }
-                },
+                }
                 None => self.tell(entry.line, "type must be a name or a list of names"),
             }
         }
@@ -175,7 +174,7 @@ impl<'a> ShapeReader<'a> {
                     Some(true) => Others::Any,
                     Some(false) => Others::None,
                     None => Others::Like(Box::new(self.read_part(node).rules)),
-                }
+                };
             }
             "allOf" => shape.rules.all_of = self.read_forms(entry, shape),
             "anyOf" => shape.rules.any_of = self.read_forms(entry, shape),
@@ -194,7 +193,7 @@ impl<'a> ShapeReader<'a> {
         match number {
             Some(Ok(count)) => return Some(count),
             Some(Err(_)) => {
-                self.tell(entry.line, format!("invalid schema: {} must be 0 or more, and whole", entry.key))
+                self.tell(entry.line, format!("invalid schema: {} must be 0 or more, and whole", entry.key));
             }
             None => self.invalid(entry, "integer"),
         }
