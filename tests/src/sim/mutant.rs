@@ -141,9 +141,7 @@ impl Mutant {
             Self::NoNonceGuard | Self::NoCallClaim | Self::NoCallFence | Self::CallSentFirst | Self::SignedAnew => {
                 Kind::Content
             }
-            Self::NoSetClaim | Self::SetSentFirst | Self::NoSetGuard | Self::ExecutedAgain => {
-                Kind::Intents
-            }
+            Self::NoSetClaim | Self::SetSentFirst | Self::NoSetGuard | Self::ExecutedAgain => Kind::Intents,
             _ => Kind::Records,
         }
     }

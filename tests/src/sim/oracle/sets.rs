@@ -56,15 +56,19 @@ pub(super) fn check(tables: &Tables, batches: &[Stored<'_>], outside: &Outside, 
     for (signatures, steps) in &outside.sent {
         sent.entry(signatures.join(" ")).or_default().push(*steps);
     }
+    let mut signed: BTreeMap<String, usize> = BTreeMap::new();
+    for row in batches.iter().filter(|batch| batch.work.intents.is_some()).flat_map(|batch| rows(tables, batch)) {
+        *signed.entry(row.list("signatures").join(" ")).or_default() += 1;
+    }
     for batch in batches {
         let Some(intents) = &batch.work.intents else { continue };
         let rows = rows(tables, batch);
         for row in &rows {
             moves(batch, row, wrong);
-            let signed = row.list("signatures").join(" ");
+            let of_row = row.list("signatures").join(" ");
             let claimed = row.phases().find(|(_, phase)| *phase == Phase::Sending).map(|(step, _)| step);
             // What was never taken may be built again as it was, and signed again as it was: it goes out for each claim.
-            let times = sent.get_mut(&signed);
+            let times = sent.get_mut(&of_row);
             let own = claimed.and_then(|claimed| {
                 let times = times?;
                 let place = times.iter().position(|steps| *steps > claimed)?;
@@ -73,12 +77,11 @@ pub(super) fn check(tables: &Tables, batches: &[Stored<'_>], outside: &Outside, 
             if let Some(steps) = own {
                 in_order(batch, (intents, &rows), row.index, steps, wrong);
             }
-            let retried = batches.iter().any(|retry| retry.parent == Some(batch.id()));
-            agrees(batch, (row, retried), outside, wrong);
+            agrees(batch, (row, signed.get(&of_row) > Some(&1)), outside, wrong);
         }
-        let signed = intents.sets.iter().filter(|set| !set.unsigned.is_empty()).count();
-        if !rows.is_empty() && rows.len() != signed {
-            wrong.push(format!("I14: {} has {signed} sets to sign and {} rows", batch.pk, rows.len()));
+        let to_sign = intents.sets.iter().filter(|set| !set.unsigned.is_empty()).count();
+        if !rows.is_empty() && rows.len() != to_sign {
+            wrong.push(format!("I14: {} has {to_sign} sets to sign and {} rows", batch.pk, rows.len()));
         }
     }
     sent.retain(|_, times| !times.is_empty());
@@ -146,15 +149,15 @@ fn in_order(
 }
 
 /// How a set ended is how Orby has it. Of one that was not seen in its time nobody says more.
-fn agrees(batch: &Stored<'_>, (row, retried): (&Row<'_>, bool), outside: &Outside, wrong: &mut Vec<String>) {
+fn agrees(batch: &Stored<'_>, (row, shared): (&Row<'_>, bool), outside: &Outside, wrong: &mut Vec<String>) {
     let fates: Vec<Option<Fate>> =
         outside.orby.books(|books| row.list("ids").iter().map(|id| books.fate(id)).collect());
     let right = match row.last() {
         Some(Phase::Done) => fates.iter().all(|fate| *fate == Some(Fate::Successful)),
         Some(Phase::Failed(defeat, _)) if defeat.reason == Reason::Timeout => true,
         Some(Phase::Failed(_, true)) => fates.iter().any(|fate| matches!(fate, Some(Fate::Failed(_)))),
-        // A retry of it may have been built and signed as it was, and been taken.
-        Some(Phase::Failed(_, false) | Phase::Skipped) => retried || fates.iter().all(Option::is_none),
+        // Another one that was built and signed alike may have been taken: a retry, or what a client sent twice.
+        Some(Phase::Failed(_, false) | Phase::Skipped) => shared || fates.iter().all(Option::is_none),
         _ => false,
     };
     if !right {
