@@ -197,7 +197,7 @@ impl<'a> Sender<'a> {
         if nonces.lowest() >= most {
             return Ok(());
         }
-        let standing = self.leave_out_what_no_longer_stands(job, slots).await?;
+        let Some(standing) = self.leave_out_what_no_longer_stands(job, slots).await? else { return Ok(()) };
         let (mut claimed, mut rows) = (Vec::new(), Vec::new());
         while claimed.len() < slots && nonces.lowest() < most {
             let Some(mut entry) = self.unsigned.pop_front() else { break };
@@ -234,21 +234,33 @@ impl<'a> Sender<'a> {
     }
 
     /// Settles those of the next `slots` calls that the contract is not to be told of any more; the rows of the others, by
-    /// position.
+    /// position. `None` where another run was faster, so that all of them are to be looked at anew.
     async fn leave_out_what_no_longer_stands(
         &mut self,
         job: &ContentJob,
         slots: usize,
-    ) -> Result<BTreeMap<usize, (RowKey, u64)>, Fault> {
+    ) -> Result<Option<BTreeMap<usize, (RowKey, u64)>>, Fault> {
         let next = self.unsigned.iter().take(slots).filter_map(|entry| match entry.place {
             Place::Item(index) => Some((index, self.ids.get(index)?.as_str())),
             Place::Nonce(_) => None,
         });
         let Standing { rows, superseded } = standing::of(&self.store, &self.keys, job, next.collect()).await?;
         self.blocked &= superseded.is_empty();
-        self.unsigned.retain(|entry| !matches!(entry.place, Place::Item(index) if superseded.contains(&index)));
-        self.settled.extend(superseded.into_iter().map(|index| (index, Settled::refused(SUPERSEDED))));
-        Ok(rows)
+        let (left_out, stand) = std::mem::take(&mut self.unsigned)
+            .into_iter()
+            .partition(|entry| matches!(entry.place, Place::Item(index) if superseded.contains(&index)));
+        self.unsigned = stand;
+        for entry in Vec::from(left_out) {
+            let entry = Entry { refused: Some(SUPERSEDED.to_owned()), ..entry };
+            // Another run may have signed it, when its row was as it had made it: then it is told what became of that.
+            if !self.store.refuse(&self.keys, self.head, &entry).await? {
+                self.blocked = false;
+                self.reload().await?;
+                return Ok(None);
+            }
+            self.sort(entry, true);
+        }
+        Ok(Some(rows))
     }
 
     /// What is offered for a call: asked once a run, for all calls of a batch are alike.

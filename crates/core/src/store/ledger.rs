@@ -138,6 +138,9 @@ pub enum Claimed {
     Late,
 }
 
+/// A call that is neither signed nor refused: who writes it on this condition decides.
+const UNDECIDED: &str = "#seed = :seed AND attribute_not_exists(#txid) AND attribute_not_exists(#refused)";
+
 impl Store {
     /// The row of a call that is to be made, in the transaction that changes its item.
     pub(super) fn intent_item(
@@ -228,7 +231,7 @@ impl Store {
         for entry in entries {
             // Who has the row unsigned signs it; a payment has none yet.
             let unsigned = match entry.place {
-                Place::Item(_) => "#seed = :seed AND attribute_not_exists(#txid)",
+                Place::Item(_) => UNDECIDED,
                 Place::Nonce(_) => "attribute_not_exists(pk) OR #seed <> :seed OR #txid = :txid",
             };
             let mut put = self.entry_put(keys, head, entry, unsigned)?;
@@ -249,12 +252,30 @@ impl Store {
         entry: &Entry,
     ) -> Result<Claimed, Fault> {
         let put = self.entry_put(keys, head, entry, "#seed = :seed AND attribute_not_exists(#refused)")?;
-        let put = put.expression_attribute_names("#refused", "refused");
         let items = vec![
             self.nonces_item(network, address, nonces)?,
             TransactWriteItem::builder().put(built(put.build())?).build(),
         ];
         self.write_few(head, "release nonce", items).await
+    }
+
+    /// Decides that a call is not made; false where it is decided already, in this way or by a signature.
+    pub async fn refuse(&self, keys: &TenantKey, head: &Head, entry: &Entry) -> Result<bool, Fault> {
+        let request = self
+            .client
+            .put_item()
+            .table_name(&self.tables.batches)
+            .set_item(Some(entry_item(keys, head, entry)?))
+            .condition_expression(UNDECIDED)
+            .expression_attribute_names("#seed", "seed")
+            .expression_attribute_names("#txid", "txid")
+            .expression_attribute_names("#refused", "refused")
+            .expression_attribute_values(":seed", s(head.seed.as_str()));
+        match self.call("refuse call", || request.clone().send()).await? {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_conditional_check_failed_exception() => Ok(false),
+            Err(error) => Err(Fault::new("refuse call", refused(&error))),
+        }
     }
 
     /// Keeps where a transaction was seen.
@@ -288,6 +309,8 @@ impl Store {
             .condition_expression(condition)
             .expression_attribute_names("#seed", "seed")
             .expression_attribute_values(":seed", s(head.seed.as_str()));
+        let put =
+            if condition.contains("#refused") { put.expression_attribute_names("#refused", "refused") } else { put };
         Ok(if condition.contains("#txid") { put.expression_attribute_names("#txid", "txid") } else { put })
     }
 
