@@ -70,8 +70,6 @@ pub enum Mutant {
     CounterNonce,
     /// Locks are left alone for days.
     LongLease,
-    /// Nonces of an account are written whatever they are.
-    NoNonceGuard,
     /// A contract call is signed whether or not it was before.
     NoCallClaim,
     /// A contract call is signed whatever its batch is at.
@@ -92,7 +90,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every one, with its name on the command line.
-    pub const ALL: [(Self, &'static str); 35] = [
+    pub const ALL: [(Self, &'static str); 34] = [
         (Self::NoStateGuard, "no-state-guard"),
         (Self::NoCursorGuard, "no-cursor-guard"),
         (Self::NoVersion, "no-version"),
@@ -119,7 +117,6 @@ impl Mutant {
         (Self::LateCommitPoint, "late-commit-point"),
         (Self::CounterNonce, "counter-nonce"),
         (Self::LongLease, "long-lease"),
-        (Self::NoNonceGuard, "no-nonce-guard"),
         (Self::NoCallClaim, "no-call-claim"),
         (Self::NoCallFence, "no-call-fence"),
         (Self::CallSentFirst, "call-sent-first"),
@@ -138,9 +135,7 @@ impl Mutant {
     /// Which schedules can show it.
     pub fn kind(self) -> Kind {
         match self {
-            Self::NoNonceGuard | Self::NoCallClaim | Self::NoCallFence | Self::CallSentFirst | Self::SignedAnew => {
-                Kind::Content
-            }
+            Self::NoCallClaim | Self::NoCallFence | Self::CallSentFirst | Self::SignedAnew => Kind::Content,
             Self::NoSetClaim | Self::SetSentFirst | Self::NoSetGuard | Self::ExecutedAgain => Kind::Intents,
             _ => Kind::Records,
         }
@@ -205,7 +200,6 @@ impl Mutant {
         let item = &inner[if kind == "Put" { "Item" } else { "Key" }];
         let row = text(item, "sk", "S").starts_with(LEDGER);
         let weak = match self {
-            Self::NoNonceGuard => text(item, "pk", "S").starts_with("SIGNER#"),
             Self::NoCallClaim | Self::SignedAnew => row && condition.contains("#txid"),
             Self::NoCallFence => kind == "ConditionCheck",
             Self::NoSetClaim => row && condition.contains("#rev"),

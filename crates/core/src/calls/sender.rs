@@ -197,7 +197,7 @@ impl<'a> Sender<'a> {
         if nonces.lowest() >= most {
             return Ok(());
         }
-        let Some(standing) = self.leave_out_what_no_longer_stands(job, slots).await? else { return Ok(()) };
+        let Some((standing, slots)) = self.leave_out_what_no_longer_stands(job, slots).await? else { return Ok(()) };
         let (mut claimed, mut rows) = (Vec::new(), Vec::new());
         while claimed.len() < slots && nonces.lowest() < most {
             let Some(mut entry) = self.unsigned.pop_front() else { break };
@@ -234,33 +234,50 @@ impl<'a> Sender<'a> {
     }
 
     /// Settles those of the next `slots` calls that the contract is not to be told of any more; the rows of the others, by
-    /// position. `None` where another run was faster, so that all of them are to be looked at anew.
+    /// position, and how many these are. `None` when somebody else was at them.
     async fn leave_out_what_no_longer_stands(
         &mut self,
         job: &ContentJob,
         slots: usize,
-    ) -> Result<Option<BTreeMap<usize, (RowKey, u64)>>, Fault> {
+    ) -> Result<Option<(BTreeMap<usize, (RowKey, u64)>, usize)>, Fault> {
         let next = self.unsigned.iter().take(slots).filter_map(|entry| match entry.place {
             Place::Item(index) => Some((index, self.ids.get(index)?.as_str())),
             Place::Nonce(_) => None,
         });
         let Standing { rows, superseded } = standing::of(&self.store, &self.keys, job, next.collect()).await?;
         self.blocked &= superseded.is_empty();
-        let (left_out, stand) = std::mem::take(&mut self.unsigned)
-            .into_iter()
-            .partition(|entry| matches!(entry.place, Place::Item(index) if superseded.contains(&index)));
-        self.unsigned = stand;
-        for entry in Vec::from(left_out) {
-            let entry = Entry { refused: Some(SUPERSEDED.to_owned()), ..entry };
-            // Another run may have signed it, when its row was as it had made it: then it is told what became of that.
-            if !self.store.refuse(&self.keys, self.head, &entry).await? {
+        let is_left = |entry: &Entry| matches!(entry.place, Place::Item(index) if superseded.contains(&index));
+        let (left, stand) = std::mem::take(&mut self.unsigned).into_iter().partition::<Vec<Entry>, _>(is_left);
+        self.unsigned = stand.into();
+        Ok(self.leave(left, SUPERSEDED).await?.then_some((rows, slots.saturating_sub(superseded.len()))))
+    }
+
+    /// Settles calls as not made, because of `cause`. From then on nobody signs them; false when somebody may have before.
+    async fn leave(&mut self, entries: Vec<Entry>, cause: &str) -> Result<bool, Fault> {
+        if entries.is_empty() {
+            return Ok(true);
+        }
+        let left = entries.into_iter().map(|entry| Entry { refused: Some(cause.to_owned()), ..entry });
+        let left: Vec<Entry> = left.collect();
+        match self.store.leave_unsigned(&self.keys, self.head, &left).await? {
+            Claimed::Done => {
+                for entry in left {
+                    if let Place::Item(index) = entry.place {
+                        self.settled.push((index, Settled::refused(cause)));
+                    }
+                }
+                Ok(true)
+            }
+            Claimed::Lost => {
                 self.blocked = false;
                 self.reload().await?;
-                return Ok(None);
+                Ok(false)
             }
-            self.sort(entry, true);
+            Claimed::Late => {
+                self.over = true;
+                Ok(false)
+            }
         }
-        Ok(Some(rows))
     }
 
     /// What is offered for a call: asked once a run, for all calls of a batch are alike.
@@ -440,17 +457,21 @@ impl<'a> Sender<'a> {
         self.ready.clear();
         let known: BTreeSet<usize> = self.settled.iter().map(|(index, _)| *index).collect();
         let read = self.store.batch_and_ledger(&self.keys, &self.head.id).await?;
+        let mut unsigned = Vec::new();
         for entry in read.map(|(_, _, entries)| entries).unwrap_or_default() {
             let Place::Item(index) = entry.place else { continue };
             if known.contains(&index) {
                 continue;
             }
-            let settled = match (&entry.sent, &entry.refused) {
-                (_, Some(word)) => Settled::refused(word),
-                (Some(_), None) => Settled::Unknown,
-                (None, None) => Settled::refused(NOT_SENT),
-            };
-            self.settled.push((index, settled));
+            match (&entry.sent, &entry.refused) {
+                (_, Some(word)) => self.settled.push((index, Settled::refused(word))),
+                (Some(_), None) => self.settled.push((index, Settled::Unknown)),
+                (None, None) => unsigned.push(entry),
+            }
+        }
+        // Where another process, by its clock, has time left and signs one of them: it is looked at anew.
+        if !self.leave(unsigned, NOT_SENT).await? {
+            return Err(Fault::new("settle calls", "somebody else is at them"));
         }
         self.fold().await
     }

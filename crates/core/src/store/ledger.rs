@@ -21,6 +21,9 @@ use crate::runtime::Timestamp;
 /// What the sort keys of rows begin with.
 pub(super) const LEDGER: &str = "A#X#";
 
+/// Of a call that is to be made, and that nobody has signed.
+const UNSIGNED: &str = "#seed = :seed AND attribute_not_exists(#txid) AND attribute_not_exists(#refused)";
+
 /// A contract call, or a payment in the place of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -138,9 +141,6 @@ pub enum Claimed {
     Late,
 }
 
-/// A call that is neither signed nor refused: who writes it on this condition decides.
-const UNDECIDED: &str = "#seed = :seed AND attribute_not_exists(#txid) AND attribute_not_exists(#refused)";
-
 impl Store {
     /// The row of a call that is to be made, in the transaction that changes its item.
     pub(super) fn intent_item(
@@ -231,7 +231,7 @@ impl Store {
         for entry in entries {
             // Who has the row unsigned signs it; a payment has none yet.
             let unsigned = match entry.place {
-                Place::Item(_) => UNDECIDED,
+                Place::Item(_) => UNSIGNED,
                 Place::Nonce(_) => "attribute_not_exists(pk) OR #seed <> :seed OR #txid = :txid",
             };
             let mut put = self.entry_put(keys, head, entry, unsigned)?;
@@ -241,6 +241,16 @@ impl Store {
             items.push(TransactWriteItem::builder().put(built(put.build())?).build());
         }
         self.write_few(head, "claim nonces", items).await
+    }
+
+    /// Keeps that calls are not made, whatever comes, while nobody has signed any of them: all or none.
+    pub async fn leave_unsigned(&self, keys: &TenantKey, head: &Head, entries: &[Entry]) -> Result<Claimed, Fault> {
+        let put = |entry| {
+            let put = built(self.entry_put(keys, head, entry, UNSIGNED)?.build())?;
+            Ok(TransactWriteItem::builder().put(put).build())
+        };
+        let items = entries.iter().map(put).collect::<Result<Vec<_>, Fault>>()?;
+        self.write_few(head, "leave calls", items).await
     }
 
     /// Gives the nonce of a refused transaction back, for another to take; its bytes are not sent any more.
@@ -257,25 +267,6 @@ impl Store {
             TransactWriteItem::builder().put(built(put.build())?).build(),
         ];
         self.write_few(head, "release nonce", items).await
-    }
-
-    /// Decides that a call is not made; false where it is decided already, in this way or by a signature.
-    pub async fn refuse(&self, keys: &TenantKey, head: &Head, entry: &Entry) -> Result<bool, Fault> {
-        let request = self
-            .client
-            .put_item()
-            .table_name(&self.tables.batches)
-            .set_item(Some(entry_item(keys, head, entry)?))
-            .condition_expression(UNDECIDED)
-            .expression_attribute_names("#seed", "seed")
-            .expression_attribute_names("#txid", "txid")
-            .expression_attribute_names("#refused", "refused")
-            .expression_attribute_values(":seed", s(head.seed.as_str()));
-        match self.call("refuse call", || request.clone().send()).await? {
-            Ok(_) => Ok(true),
-            Err(error) if error.is_conditional_check_failed_exception() => Ok(false),
-            Err(error) => Err(Fault::new("refuse call", refused(&error))),
-        }
     }
 
     /// Keeps where a transaction was seen.
@@ -309,9 +300,9 @@ impl Store {
             .condition_expression(condition)
             .expression_attribute_names("#seed", "seed")
             .expression_attribute_values(":seed", s(head.seed.as_str()));
-        let put =
-            if condition.contains("#refused") { put.expression_attribute_names("#refused", "refused") } else { put };
-        Ok(if condition.contains("#txid") { put.expression_attribute_names("#txid", "txid") } else { put })
+        let named =
+            [("#txid", "txid"), ("#refused", "refused")].into_iter().filter(|(name, _)| condition.contains(name));
+        Ok(named.fold(put, |put, (name, field)| put.expression_attribute_names(name, field)))
     }
 
     /// Writes the nonces if they are as read: `rev` is that of the writing before.
