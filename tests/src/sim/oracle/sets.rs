@@ -123,6 +123,11 @@ fn moves(batch: &Stored<'_>, row: &Row<'_>, wrong: &mut Vec<String>) {
     }
 }
 
+/// Whether all of its operations are to come about, or none.
+pub(super) fn is_atomic(batch: &Stored<'_>) -> bool {
+    serde_json::from_str::<Value>(text(batch.head, "options", "S")).is_ok_and(|options| options["atomic"] == true)
+}
+
 /// What is sent comes after what is before it on its chain; in an atomic batch after all before it, each of them taken.
 fn in_order(
     batch: &Stored<'_>,
@@ -131,7 +136,7 @@ fn in_order(
     steps: usize,
     wrong: &mut Vec<String>,
 ) {
-    let atomic = serde_json::from_str::<Value>(text(batch.head, "options", "S")).is_ok_and(|o| o["atomic"] == true);
+    let atomic = is_atomic(batch);
     let chain = |index: usize| intents.sets.get(index).map(|set| set.chain);
     for other in intents.order.iter().take_while(|other| **other != index) {
         let then = rows.iter().find(|row| row.index == *other).and_then(|row| row.before(steps));

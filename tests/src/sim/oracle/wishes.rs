@@ -5,7 +5,7 @@ use batch_core::limits::MAX_RETRY_ATTEMPTS;
 use serde_json::Value;
 
 use super::given_up;
-use super::sets::{Row, rows};
+use super::sets::{Row, is_atomic, rows};
 use super::stored::{Stored, summary};
 use crate::sim::client::{Said, Told, What};
 use crate::sim::intents::Wish;
@@ -101,7 +101,11 @@ impl Of<'_> {
                 let all =
                     |wanted: &str| (0..self.intents.sets.len()).filter(|i| self.last(*i) == wanted).collect::<Vec<_>>();
                 let (failed, skipped) = (all("failed"), all("skipped"));
-                let again = !(failed.is_empty() && skipped.is_empty()) && self.batch.attempt < MAX_RETRY_ATTEMPTS;
+                // What cannot come about as it is is not proposed again, but as a part of what is one.
+                let useful = is_atomic(self.batch)
+                    || list(body, "failedOperations").iter().any(|failed| failed["retryable"] == true);
+                let again =
+                    (!failed.is_empty() && useful || !skipped.is_empty()) && self.batch.attempt < MAX_RETRY_ATTEMPTS;
                 of("failedOperations") == failed
                     && of("impactedOperations") == skipped
                     && body["retry"].is_object() == again
