@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use batch_core::batch::BatchId;
 use batch_core::limits::{CONTENT_TIMEOUT_MS, Limits};
+use batch_core::store::{Entry, TenantKey};
 use batch_local::stacks::{Does, Rule, Treatment};
 use batch_tests::{CREATOR, World};
 use serde_json::{Value, json};
@@ -119,6 +121,28 @@ async fn later_confirmations_show_as_the_items_chain_and_change_no_count() {
     assert_eq!(item(&later, "c2")["message"], "Price updated (on-chain pending)");
     assert_eq!(scene.world.seam.take_messages(), Vec::<String>::new(), "it is looked at no more");
     assert_eq!(scene.nonces().len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_seen_of_a_call_that_has_come_to_its_end_stays_as_it_was() {
+    let scene = Scene::new(1).await;
+    let id = scene.price(&["c0"], 9).await.batch_id();
+    scene.run(&id).await;
+    let (app, keys) = (&scene.world.app, TenantKey::new(&"t1".try_into().unwrap()));
+    let store = app.store().until(app.clock().now().plus_ms(3_600_000));
+    let read = || async { store.batch_and_ledger(&keys, &BatchId::parse(&id).unwrap()).await.unwrap().unwrap() };
+    let (head, _, waiting) = read().await;
+    scene.world.node.mine();
+    for _ in 0..3 {
+        tokio::time::advance(Duration::from_secs(20)).await;
+        scene.deliver().await;
+    }
+    let seen = |entries: &[Entry]| entries.iter().filter_map(|entry| entry.progress.clone()).collect::<Vec<_>>();
+    assert_eq!(seen(&read().await.2), ["success"]);
+    // What another process saw before arrives minutes later.
+    let late = Entry { progress: Some("pending".to_owned()), ..waiting[0].clone() };
+    store.note_progress(&keys, &head, &late).await.unwrap();
+    assert_eq!(seen(&read().await.2), ["success"]);
 }
 
 #[tokio::test(start_paused = true)]

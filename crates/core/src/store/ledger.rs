@@ -13,7 +13,7 @@ use super::log::Transacted;
 use super::transaction::token;
 use super::{Store, TenantKey, keys::signer_pk};
 use crate::batch::{BatchId, Head, Intent, State, Status};
-use crate::gateway::stacks::Signed;
+use crate::gateway::stacks::{Progress, Signed};
 use crate::limits::CALL_LEASE_MS;
 use crate::plan::RowKey;
 use crate::runtime::Timestamp;
@@ -269,16 +269,21 @@ impl Store {
         self.write_few(head, "release nonce", items).await
     }
 
-    /// Keeps where a transaction was seen.
+    /// Keeps where a transaction was seen, unless its end is kept: a writing that is carried out late must not open it again.
     pub async fn note_progress(&self, keys: &TenantKey, head: &Head, entry: &Entry) -> Result<(), Fault> {
+        let open = "#seed = :seed AND attribute_not_exists(#refused) \
+                    AND (attribute_not_exists(#progress) OR #progress IN (:missing, :pending, :dropped))";
+        let words = Progress::OPEN.map(Progress::as_str).map(|word| (format!(":{word}"), s(word)));
         let request = self
             .client
             .put_item()
             .table_name(&self.tables.batches)
             .set_item(Some(entry_item(keys, head, entry)?))
-            .condition_expression("#seed = :seed AND attribute_not_exists(#refused)")
+            .condition_expression(open)
             .expression_attribute_names("#seed", "seed")
             .expression_attribute_names("#refused", "refused")
+            .expression_attribute_names("#progress", "progress")
+            .set_expression_attribute_values(Some(words.into()))
             .expression_attribute_values(":seed", s(head.seed.as_str()));
         match self.call("note progress", || request.clone().send()).await? {
             Ok(_) => Ok(()),

@@ -67,6 +67,9 @@ pub enum Progress {
 }
 
 impl Progress {
+    /// Those of which more may become.
+    pub const OPEN: [Self; 3] = [Self::Missing, Self::Pending, Self::Dropped];
+
     /// The word for it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -96,10 +99,7 @@ impl Progress {
 
     /// Whether nothing more will become of it. What was dropped can be sent again.
     pub fn is_final(self) -> bool {
-        match self {
-            Self::Missing | Self::Pending | Self::Dropped => false,
-            Self::Success | Self::AbortByResponse | Self::AbortByPostCondition | Self::Replaced => true,
-        }
+        !Self::OPEN.contains(&self)
     }
 }
 
