@@ -73,6 +73,25 @@ async fn a_process_may_die_while_the_node_is_called() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_job_that_is_paused_while_a_call_is_under_way_does_not_wait_for_it_when_it_is_resumed() {
+    let scene = Scene::new(ITEMS.len()).await;
+    scene.world.node.rule(Rule { content: Some(1001), times: 1, treatment: Treatment::TakeInSilence });
+    let id = scene.price(&ITEMS, 9).await.batch_id();
+    let act = async |word: &str| scene.world.post_as(&scene.key, &format!("/batches/{id}/{word}"), &json!({})).await;
+    let pause = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        assert_eq!(act("pause").await.status, 200);
+    };
+    tokio::join!(scene.deliver(), pause);
+    assert_eq!(scene.batch(&id).await["status"], "processing");
+    let resumed = tokio::time::Instant::now();
+    assert_eq!(act("resume").await.status, 200);
+    let done = scene.run(&id).await;
+    assert!(resumed.elapsed() < Duration::from_secs(2), "{:?}", resumed.elapsed());
+    check(&scene, &done, "paused");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_that_was_taken_before_is_not_given_up_for_a_node_that_is_out_of_order() {
     use batch_tests::seam::Fault;
     let scene = Scene::new(2).await;

@@ -35,3 +35,11 @@ pub(super) fn next(sent: &Sent, broadcast: Broadcast, attempt: u32, seen: Option
         (Broadcast::Refused(reason) | Broadcast::Later(reason), _) => Next::Release(reason),
     }
 }
+
+/// Of a call that was not sent, but asked for: where the node knows it, it was sent by whoever signed it.
+pub(super) fn asked(sent: &Sent, seen: Option<Progress>) -> Next {
+    match seen {
+        None | Some(Progress::Missing) => Next::Again,
+        Some(_) => Next::Settle(Settled::Taken { txid: sent.signed.txid.clone() }),
+    }
+}

@@ -9,7 +9,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 
 use super::gap;
-use super::outcome::{MOST_ATTEMPTS, Next, next};
+use super::outcome::{MOST_ATTEMPTS, Next, asked, next};
 use super::standing::{self, Standing};
 use crate::app::App;
 use crate::batch::{ContentJob, Head, NO_NODE, NO_SIGNER, NOT_SENT, SUPERSEDED, Settled, State};
@@ -24,8 +24,16 @@ const RESERVE_MS: i64 = 6_000;
 /// Between two looks at an account whose chain is full, and between two sendings of the same bytes.
 const WAIT: Duration = Duration::from_secs(1);
 
-/// A call under way; its entry, how often it was sent, and what the node said.
-type Flight<'a> = Pin<Box<dyn Future<Output = (Entry, u32, Broadcast, Option<Progress>)> + Send + 'a>>;
+/// A call under way, and what the node said.
+type Flight<'a> = Pin<Box<dyn Future<Output = (Ready, Answer)> + Send + 'a>>;
+
+/// What the node said of a call.
+enum Answer {
+    /// It was sent; and where the node has seen it, when it may have been sent before.
+    Sent(Broadcast, Option<Progress>),
+    /// It was only asked for.
+    Seen(Option<Progress>),
+}
 
 /// A call that is signed and not settled.
 struct Ready {
@@ -34,7 +42,9 @@ struct Ready {
     attempts: u32,
     /// Whether an earlier run may have sent it.
     known: bool,
-    /// Not before this.
+    /// Whether the node is asked for it before it may be sent: whoever signed it may have come to its end early.
+    ask: bool,
+    /// Not sent before this.
     from: Timestamp,
 }
 
@@ -110,7 +120,7 @@ impl<'a> Sender<'a> {
             (_, Some(sent), _) => {
                 // Two processes that send it at once may be told different things.
                 let from = sent.left_alone_until();
-                self.ready.push_back(Ready { entry, attempts: 0, known, from });
+                self.ready.push_back(Ready { entry, attempts: 0, known, ask: true, from });
             }
         }
     }
@@ -162,12 +172,15 @@ impl<'a> Sender<'a> {
         self.blocked = true;
         let mut waiting = VecDeque::new();
         while let Some(mut ready) = self.ready.pop_front() {
-            if ready.from > now || self.flights.len() >= most {
+            let (early, full) = (ready.from > now, self.flights.len() >= most);
+            if full || (early && !ready.ask) {
                 waiting.push_back(ready);
-                continue;
+            } else if early {
+                self.ask(chain, ready);
+            } else {
+                ready.attempts += 1;
+                self.send(chain, ready);
             }
-            ready.attempts += 1;
-            self.send(chain, ready);
         }
         self.ready = waiting;
         // What is signed goes first: the others wait behind its nonce.
@@ -220,7 +233,7 @@ impl<'a> Sender<'a> {
         match self.store.claim(&self.keys, self.head, (network, &address, &nonces), (&claimed, &rows)).await? {
             Claimed::Done => {
                 for entry in claimed {
-                    self.send(chain, Ready { entry, attempts: 1, known: false, from: Timestamp(0) });
+                    self.send(chain, Ready { entry, attempts: 1, known: false, ask: false, from: Timestamp(0) });
                 }
             }
             // Another run, or another batch of the same signer, was faster.
@@ -307,23 +320,32 @@ impl<'a> Sender<'a> {
     }
 
     fn send(&mut self, chain: &'a Chain, ready: Ready) {
-        let Ready { entry, attempts, known, .. } = ready;
         self.flights.push(Box::pin(async move {
-            let Some(sent) = &entry.sent else { return (entry, attempts, Broadcast::Taken, None) };
+            let Some(sent) = &ready.entry.sent else { return (ready, Answer::Seen(None)) };
             let broadcast = chain.node.broadcast(&sent.signed).await;
             let ends = match broadcast {
-                Broadcast::Refused(_) => known,
-                Broadcast::Later(_) => known && attempts >= MOST_ATTEMPTS,
+                Broadcast::Refused(_) => ready.known,
+                Broadcast::Later(_) => ready.known && ready.attempts >= MOST_ATTEMPTS,
                 Broadcast::Taken | Broadcast::Unknown(_) => false,
             };
             if !ends {
-                return (entry, attempts, broadcast, None);
+                return (ready, Answer::Sent(broadcast, None));
             }
             // What is not taken now may have been before. Where the node does not tell, nobody knows.
-            match chain.node.progress(&sent.signed.txid).await {
-                Ok(seen) => (entry, attempts, broadcast, Some(seen)),
-                Err(_) => (entry, attempts, Broadcast::Unknown(Lost::Broken), None),
-            }
+            let answer = match chain.node.progress(&sent.signed.txid).await {
+                Ok(seen) => Answer::Sent(broadcast, Some(seen)),
+                Err(_) => Answer::Sent(Broadcast::Unknown(Lost::Broken), None),
+            };
+            (ready, answer)
+        }));
+    }
+
+    /// Asks for a call that is not sent yet, because another process may be about to.
+    fn ask(&mut self, chain: &'a Chain, ready: Ready) {
+        self.flights.push(Box::pin(async move {
+            let Some(sent) = &ready.entry.sent else { return (ready, Answer::Seen(None)) };
+            let seen = chain.node.progress(&sent.signed.txid).await.ok();
+            (ready, Answer::Seen(seen))
         }));
     }
 
@@ -347,17 +369,22 @@ impl<'a> Sender<'a> {
 
     async fn landed(
         &mut self,
-        (entry, attempts, broadcast, seen): (Entry, u32, Broadcast, Option<Progress>),
+        (ready, answer): (Ready, Answer),
         chain: &Chain,
         signer: &Signer,
     ) -> Result<(), Fault> {
-        let Some(sent) = &entry.sent else { return Ok(()) };
-        match (next(sent, broadcast, attempts, seen), entry.place) {
+        let Some(sent) = &ready.entry.sent else { return Ok(()) };
+        let Ready { attempts, from, .. } = ready;
+        let (step, from) = match answer {
+            Answer::Sent(broadcast, seen) => (next(sent, broadcast, attempts, seen), self.now().plus_ms(FOLD_MS)),
+            Answer::Seen(seen) => (asked(sent, seen), from),
+        };
+        let entry = ready.entry;
+        match (step, entry.place) {
             (Next::Settle(settled), Place::Item(index)) => self.settled.push((index, settled)),
             (Next::Settle(_), Place::Nonce(_)) => {}
             (Next::Again, _) => {
-                let from = self.now().plus_ms(FOLD_MS);
-                self.ready.push_back(Ready { entry, attempts, known: true, from });
+                self.ready.push_back(Ready { entry, attempts, known: true, ask: false, from });
             }
             (Next::Release(reason), place) => {
                 let refused = Entry { refused: Some(reason.as_str().to_owned()), ..entry };
