@@ -367,12 +367,7 @@ impl<'a> Sender<'a> {
         Ok(())
     }
 
-    async fn landed(
-        &mut self,
-        (ready, answer): (Ready, Answer),
-        chain: &Chain,
-        signer: &Signer,
-    ) -> Result<(), Fault> {
+    async fn landed(&mut self, (ready, answer): (Ready, Answer), chain: &Chain, signer: &Signer) -> Result<(), Fault> {
         let Some(sent) = &ready.entry.sent else { return Ok(()) };
         let Ready { attempts, from, .. } = ready;
         let (step, from) = match answer {

@@ -58,7 +58,9 @@ pub(super) fn check(tables: &Tables, batches: &[Stored<'_>], outside: &Outside, 
     }
     let mut signed: BTreeMap<String, usize> = BTreeMap::new();
     for row in batches.iter().filter(|batch| batch.work.intents.is_some()).flat_map(|batch| rows(tables, batch)) {
-        *signed.entry(row.list("signatures").join(" ")).or_default() += 1;
+        for id in row.list("ids") {
+            *signed.entry(id).or_default() += 1;
+        }
     }
     for batch in batches {
         let Some(intents) = &batch.work.intents else { continue };
@@ -77,7 +79,7 @@ pub(super) fn check(tables: &Tables, batches: &[Stored<'_>], outside: &Outside, 
             if let Some(steps) = own {
                 in_order(batch, (intents, &rows), row.index, steps, wrong);
             }
-            agrees(batch, (row, signed.get(&of_row) > Some(&1)), outside, wrong);
+            agrees(batch, (row, &signed), outside, wrong);
         }
         let to_sign = intents.sets.iter().filter(|set| !set.unsigned.is_empty()).count();
         if !rows.is_empty() && rows.len() != to_sign {
@@ -154,15 +156,25 @@ fn in_order(
 }
 
 /// How a set ended is how Orby has it. Of one that was not seen in its time nobody says more.
-fn agrees(batch: &Stored<'_>, (row, shared): (&Row<'_>, bool), outside: &Outside, wrong: &mut Vec<String>) {
-    let fates: Vec<Option<Fate>> =
-        outside.orby.books(|books| row.list("ids").iter().map(|id| books.fate(id)).collect());
+///
+/// `signed` is how many sets have an operation with this id.
+fn agrees(
+    batch: &Stored<'_>,
+    (row, signed): (&Row<'_>, &BTreeMap<String, usize>),
+    outside: &Outside,
+    wrong: &mut Vec<String>,
+) {
+    let ids = row.list("ids");
+    let fates: Vec<Option<Fate>> = outside.orby.books(|books| ids.iter().map(|id| books.fate(id)).collect());
+    // Another set may have been taken with an operation that was built and signed alike: a retry, or what a client sent twice.
+    let shared = |id: &String| signed.get(id) > Some(&1);
     let right = match row.last() {
         Some(Phase::Done) => fates.iter().all(|fate| *fate == Some(Fate::Successful)),
         Some(Phase::Failed(defeat, _)) if defeat.reason == Reason::Timeout => true,
         Some(Phase::Failed(_, true)) => fates.iter().any(|fate| matches!(fate, Some(Fate::Failed(_)))),
-        // Another one that was built and signed alike may have been taken: a retry, or what a client sent twice.
-        Some(Phase::Failed(_, false) | Phase::Skipped) => shared || fates.iter().all(Option::is_none),
+        Some(Phase::Failed(_, false) | Phase::Skipped) => {
+            ids.iter().zip(&fates).all(|(id, fate)| fate.is_none() || shared(id))
+        }
         _ => false,
     };
     if !right {
