@@ -7,7 +7,7 @@
 use std::error::Error;
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 #[path = "src/model/error.rs"]
 #[expect(dead_code, reason = "the model's errors are made here only where its syntax is wrong")]
@@ -16,17 +16,33 @@ mod error;
 #[expect(dead_code, reason = "a build makes JSON of nodes, and reads nothing else of them")]
 mod yaml;
 
+use yaml::{Data, Node};
+
 fn main() -> Result<(), Box<dyn Error>> {
-    for file in ["model", "tokens"] {
+    let files: [(&str, fn(&Node) -> Value); 2] = [("model", packed), ("tokens", |root| plain(root.to_json()))];
+    for (file, written) in files {
         let path = format!("{}/../../{file}.yaml", std::env::var("CARGO_MANIFEST_DIR")?);
         println!("cargo::rerun-if-changed={path}");
         let mut problems = error::Problems::default();
-        let root = yaml::Node::parse(&std::fs::read_to_string(&path)?, &mut problems);
+        let root = Node::parse(&std::fs::read_to_string(&path)?, &mut problems);
         let root = problems.or(root).map_err(|problems| format!("{path}: {problems:?}"))?;
-        let json = root.map(|root| plain(root.to_json()).to_string()).unwrap_or_default();
+        let json = root.map(|root| written(&root).to_string()).unwrap_or_default();
         std::fs::write(Path::new(&std::env::var("OUT_DIR")?).join(format!("{file}.json")), json)?;
     }
     Ok(())
+}
+
+/// A node, and each entry of a map, as the list of its fields: so lines are kept, and no map is made on the way.
+fn packed(node: &Node) -> Value {
+    let data = match &node.data {
+        Data::Scalar(value) => json!({ "Scalar": value }),
+        Data::List(items) => json!({ "List": items.iter().map(packed).collect::<Vec<_>>() }),
+        Data::Map(entries) => {
+            let entries = entries.iter().map(|entry| json!([entry.key, entry.line, packed(&entry.node)]));
+            json!({ "Map": entries.collect::<Vec<_>>() })
+        }
+    };
+    json!([node.line, data])
 }
 
 /// Addresses in lower case: the checksum that is in their case takes a hash each to look at, and tests do.

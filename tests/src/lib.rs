@@ -9,12 +9,16 @@
     reason = "a harness of tests panics where a test would fail"
 )]
 
+pub mod functions;
+mod lines;
 pub mod memories;
+pub mod operations;
 pub mod seam;
 pub mod sim;
 pub mod soak;
 mod world;
 
+pub use lines::Lines;
 pub use world::{
     Answer, CONTRACT, CREATOR, ORBY_KEY, ORBY_URL, OTHER_CREATOR, World, caller, config, fixed_clock, stacks_settings,
 };

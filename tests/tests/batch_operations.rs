@@ -1,11 +1,8 @@
 //! The records contract at work: whole batches, from the request to the answer and to what is stored.
 
-#![expect(
-    clippy::expect_used,
-    clippy::needless_pass_by_value,
-    reason = "what a test or a benchmark cannot do without may stop it"
-)]
+#![expect(clippy::expect_used, reason = "what a test or a benchmark cannot do without may stop it")]
 
+use batch_tests::operations::create;
 use batch_tests::{Answer, World};
 use serde_json::{Value, json};
 
@@ -24,10 +21,6 @@ fn told(answer: &Answer, id: &str) -> Value {
     assert_eq!(fields.remove("id"), Some(json!(id)));
     assert!(fields.remove("index").is_some_and(|index| index.is_u64()));
     result
-}
-
-fn create(id: &str, entity: &str, store: Value) -> Value {
-    json!({ "id": id, "entity": entity, "action": "create", "store_params": store })
 }
 
 #[tokio::test(start_paused = true)]

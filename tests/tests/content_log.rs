@@ -6,50 +6,19 @@
 #[expect(dead_code, reason = "shared with tests that use more of it")]
 mod scene;
 
-use std::io::Write;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use batch_core::logging;
 use batch_local::stacks::{Rule, Treatment};
-use batch_tests::{CREATOR, stacks_settings};
+use batch_tests::{CREATOR, Lines, stacks_settings};
 use serde_json::Value;
 
 use scene::Scene;
 
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Lines {
-    /// What is logged by this thread from now on.
-    fn listen(level: tracing::Level) -> (Self, tracing::subscriber::DefaultGuard) {
-        let lines = Self::default();
-        let writer = lines.clone();
-        let subscriber = logging::subscriber(level, move || writer.clone());
-        (lines, tracing::subscriber::set_default(subscriber))
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
-    }
-
-    /// How many lines have this message.
-    fn count(&self, message: &str) -> usize {
-        let text = self.text();
-        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        lines.filter(|line| line["message"] == message).count()
-    }
+/// How many lines have this message.
+fn count(lines: &Lines, message: &str) -> usize {
+    let text = lines.text();
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines.filter(|line| line["message"] == message).count()
 }
 
 const SLOW: &str = "content job was slow";
@@ -61,7 +30,7 @@ async fn a_slow_job_and_a_failing_one_are_warned_of() {
     let scene = Scene::new(30).await;
     let names: Vec<String> = (0..30).map(|n| format!("c{n}")).collect();
     let ids: Vec<&str> = names.iter().map(String::as_str).collect();
-    let warned = || (lines.count(SLOW), lines.count(FAILING));
+    let warned = || (count(&lines, SLOW), count(&lines, FAILING));
 
     scene.run(&scene.price(&["c0", "missing"], 9).await.batch_id()).await;
     assert_eq!(warned(), (0, 0), "soon, and no more than half has failed");

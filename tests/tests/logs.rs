@@ -2,23 +2,17 @@
 
 #![expect(clippy::expect_used, reason = "what a test cannot do without may stop it")]
 
-#[path = "canaries/lines.rs"]
-mod lines;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
 use batch_core::auth::ApiKey;
 use batch_core::limits::Limits;
-use batch_core::logging;
 use batch_core::model::Model;
-use batch_tests::World;
 use batch_tests::seam::Fault;
+use batch_tests::{Lines, World};
 use serde_json::{Value, json};
 use tracing::Level;
-
-use lines::Lines;
 
 const PAGE: &str = include_str!("../../docs/OPERATIONS.md");
 /// What a line may have whatever it tells.
@@ -27,8 +21,7 @@ const AROUND: [&str; 8] =
 
 /// A world whose lines are kept, and what keeps them.
 async fn world(level: Level) -> (World, Lines, tracing::subscriber::DefaultGuard) {
-    let lines = Lines::default();
-    let guard = tracing::subscriber::set_default(logging::subscriber(level, lines.clone()));
+    let (lines, guard) = Lines::listen(level);
     (World::new().await, lines, guard)
 }
 
@@ -177,8 +170,7 @@ async fn an_atomic_failure_is_told_as_rolled_back_and_a_lost_commit_as_given_up(
 
 #[tokio::test(start_paused = true)]
 async fn a_wide_commit_is_told_once_and_as_such() {
-    let lines = Lines::default();
-    let _logging = tracing::subscriber::set_default(logging::subscriber(Level::INFO, lines.clone()));
+    let (lines, _logging) = Lines::listen(Level::INFO);
     let limits = Limits { actions: 4, ..Limits::default() };
     let world = World::with(Model::shipped().expect("a model"), limits).await;
     world.run((0..8).map(|n| create(&format!("a{n}"))).collect(), json!({})).await;

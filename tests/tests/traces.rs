@@ -2,27 +2,21 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "what a test cannot do without may stop it")]
 
-#[path = "canaries/lines.rs"]
-mod lines;
-
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use batch_core::limits::Limits;
-use batch_core::logging;
 use batch_core::model::Model;
 use batch_core::trace::{self, Trace};
 use batch_local::{Service, Settings};
-use batch_tests::World;
 use batch_tests::seam::{Call, Fault};
+use batch_tests::{Lines, World};
 use lambda_http::aws_lambda_events::apigw::ApiGatewayProxyRequestContext;
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, RequestExt};
 use lambda_runtime::{Context, LambdaEvent};
 use serde_json::{Value, json};
 use tracing::Level;
-
-use lines::Lines;
 
 const HEADER: &str = "Root=1-58406520-a006649127e371903a2de979;Parent=4c721bf33e3caf8f;Sampled=1";
 const OTHER: &str = "Root=1-58406521-b006649127e371903a2de979";
@@ -66,8 +60,7 @@ async fn deliver(world: &World, body: &str, header: &str, left: Duration) {
 
 #[tokio::test]
 async fn every_line_of_a_request_and_of_its_batch_has_the_trace_that_the_gateway_gave_it() {
-    let lines = Lines::default();
-    let _logging = tracing::subscriber::set_default(logging::subscriber(Level::DEBUG, lines.clone()));
+    let (lines, _logging) = Lines::listen(Level::DEBUG);
     let service = Service::start(Settings { pump: false, ..Settings::in_memory().unwrap() }).await.unwrap();
     let key = service.api_key("t1", "alice", &[]).await.unwrap();
     let body = json!({ "operations": [create("a"), create("b")] });
@@ -119,8 +112,7 @@ async fn a_continuation_is_sent_with_the_trace_of_the_message_that_was_worked_on
 
 #[tokio::test(start_paused = true)]
 async fn the_sweep_sends_a_batch_with_the_trace_of_the_request_that_made_it() {
-    let lines = Lines::default();
-    let _logging = tracing::subscriber::set_default(logging::subscriber(Level::INFO, lines.clone()));
+    let (lines, _logging) = Lines::listen(Level::INFO);
     let world = World::new().await;
     let body = json!({ "operations": [create("a")] });
     trace::scope(a_trace(), world.post_with("/batch", &[("prefer", "respond-async")], &body)).await;

@@ -114,10 +114,7 @@ impl App {
         };
         let dynamodb = aws_sdk_dynamodb::Client::from_conf(dynamodb_config(&config.aws, http.clone()));
         let store = Store::new(dynamodb, config.tables, parts.limits, parts.clock.clone(), parts.entropy.clone());
-        let queue = config.queue_url.map(|url| {
-            let sqs = aws_sdk_sqs::Client::from_conf(sqs_config(&config.aws, http));
-            Queue::new(sqs, url, parts.clock.clone())
-        });
+        let queue = config.queue_url.map(|url| Queue::new(sqs_config(&config.aws, http), url, parts.clock.clone()));
         let authenticator = config.issuer.map(|issuer| {
             let jwks = match parts.jwks {
                 Some(fetch) => Jwks::from_fetch(fetch),

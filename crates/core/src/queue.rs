@@ -1,7 +1,9 @@
 //! The messages between the functions: a version and ids, never content.
 
-use aws_sdk_sqs::Client;
+use std::sync::{Arc, OnceLock};
+
 use aws_sdk_sqs::types::{MessageSystemAttributeNameForSends, MessageSystemAttributeValue};
+use aws_sdk_sqs::{Client, Config};
 use serde::{Deserialize, Serialize};
 
 use crate::auth::Tenant;
@@ -45,7 +47,9 @@ impl Message {
 /// The batch queue.
 #[derive(Debug, Clone)]
 pub struct Queue {
-    client: Client,
+    config: Config,
+    /// Made when it is first needed: most calls send nothing, and to make it is a tenth of a start.
+    client: Arc<OnceLock<Client>>,
     url: String,
     clock: Clock,
 }
@@ -63,8 +67,12 @@ const ATTEMPTS: u32 = 5;
 
 impl Queue {
     /// Sends to the queue at `url`.
-    pub fn new(client: Client, url: String, clock: Clock) -> Self {
-        Self { client, url, clock }
+    pub fn new(config: Config, url: String, clock: Clock) -> Self {
+        Self { config, client: Arc::default(), url, clock }
+    }
+
+    fn client(&self) -> &Client {
+        self.client.get_or_init(|| Client::from_conf(self.config.clone()))
     }
 
     /// Has a message that could not be worked on delivered again soon, rather than at the end of its visibility; later
@@ -72,7 +80,7 @@ impl Queue {
     pub async fn deliver_again(&self, receipt: &str, deliveries: u32) {
         let doublings = deliveries.saturating_sub(1).min(4);
         let delay = (FIRST_DELAY_S << doublings).min(MOST_DELAY_S);
-        let change = self.client.change_message_visibility().queue_url(&self.url).receipt_handle(receipt);
+        let change = self.client().change_message_visibility().queue_url(&self.url).receipt_handle(receipt);
         if change.visibility_timeout(delay).send().await.is_err() {
             tracing::warn!("a message keeps its full visibility");
         }
@@ -87,7 +95,7 @@ impl Queue {
         let body = serde_json::to_string(message).map_err(|error| Fault::new("send message", error.to_string()))?;
         let group = sha256_hex(message.tenant.as_str().as_bytes())[..32].to_owned();
         let delay = i32::try_from(delay_s.clamp(0, MOST_AWAY_S)).ok().filter(|delay| *delay > 0);
-        let request = self.client.send_message().queue_url(&self.url).message_body(body).message_group_id(group);
+        let request = self.client().send_message().queue_url(&self.url).message_body(body).message_group_id(group);
         let mut request = request.set_delay_seconds(delay);
         if let Some(trace) = trace::current() {
             let header = MessageSystemAttributeValue::builder().data_type("String").string_value(trace.to_string());

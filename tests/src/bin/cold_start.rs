@@ -12,9 +12,10 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use batch_tests::functions::{self, Failure};
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -26,22 +27,9 @@ const FUNCTIONS: [&str; 3] = ["submit", "executor", "status"];
 const MOST_TIMES: f64 = 2.0;
 const MOST_ZIP: usize = 5_000_000;
 
-type Failure = Box<dyn std::error::Error>;
-
 #[tokio::main(flavor = "multi_thread", worker_threads = 1)]
 async fn main() -> ExitCode {
-    let Some(directory) = std::env::args().nth(1).map(PathBuf::from) else {
-        eprintln!("cold_start DIRECTORY");
-        return ExitCode::from(2);
-    };
-    match measure(&directory).await {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    functions::measure("cold_start", measure).await
 }
 
 async fn measure(directory: &Path) -> Result<bool, Failure> {
@@ -72,30 +60,8 @@ async fn measure(directory: &Path) -> Result<bool, Failure> {
 
 /// Time from the start of `binary` until it asks for a call.
 async fn start(binary: &Path, address: &str, asked: &mut Receiver<Instant>) -> Result<Duration, Failure> {
-    let settings = [
-        ("AWS_LAMBDA_RUNTIME_API", address.to_owned()),
-        ("AWS_LAMBDA_FUNCTION_NAME", "measured".to_owned()),
-        ("AWS_LAMBDA_FUNCTION_VERSION", "1".to_owned()),
-        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512".to_owned()),
-        ("AWS_REGION", "us-east-1".to_owned()),
-        ("AWS_ACCESS_KEY_ID", "test".to_owned()),
-        ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
-        ("AWS_ENDPOINT_URL_DYNAMODB", format!("http://{address}")),
-        ("AWS_ENDPOINT_URL_SQS", format!("http://{address}")),
-        ("BATCHES_TABLE", "batches".to_owned()),
-        ("RECORDS_TABLE", "records".to_owned()),
-        ("SEARCH_TABLE", "search".to_owned()),
-        ("CONTROL_TABLE", "control".to_owned()),
-        ("QUEUE_URL", format!("http://{address}/queue")),
-        ("JWT_ISSUER", "https://issuer.invalid".to_owned()),
-        ("JWT_AUDIENCE", "measured".to_owned()),
-        ("JWKS_URL", "https://issuer.invalid/jwks.json".to_owned()),
-        ("CURSOR_KEY", "c".repeat(64)),
-    ];
-    let mut command = Command::new(binary);
-    command.env_clear().envs(settings).stdout(Stdio::null()).stderr(Stdio::null());
     let begun = Instant::now();
-    let mut child = command.spawn().map_err(|error| format!("{}: {error}", binary.display()))?;
+    let mut child = functions::start(binary, address, &format!("http://{address}"))?;
     let waited = tokio::time::timeout(Duration::from_secs(10), asked.recv()).await;
     child.kill()?;
     child.wait()?;
@@ -103,7 +69,7 @@ async fn start(binary: &Path, address: &str, asked: &mut Receiver<Instant>) -> R
     Ok(then - begun)
 }
 
-/// Answers everything but a function's wish for a call, which it tells.
+/// Answers, as a table does in which nothing is found, everything but a function's wish for a call, which it tells.
 async fn serve(listener: TcpListener, told: Sender<Instant>) {
     while let Ok((stream, _)) = listener.accept().await {
         tokio::spawn(answer(stream, told.clone()));
@@ -111,7 +77,7 @@ async fn serve(listener: TcpListener, told: Sender<Instant>) {
 }
 
 async fn answer(mut stream: TcpStream, told: Sender<Instant>) {
-    const REFUSED: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/x-amz-json-1.0\r\ncontent-length: 28\r\n\r\n{\"__type\":\"AccessException\"}";
+    const EMPTY: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.0\r\ncontent-length: 39\r\n\r\n{\"Count\":0,\"Items\":[],\"ScannedCount\":0}";
     let mut buffer = vec![0; 16_384];
     while let Ok(read) = stream.read(&mut buffer).await {
         if read == 0 {
@@ -120,7 +86,7 @@ async fn answer(mut stream: TcpStream, told: Sender<Instant>) {
         let text = String::from_utf8_lossy(&buffer[..read]);
         if text.contains("/invocation/next") {
             let _ = told.send(Instant::now()).await;
-        } else if stream.write_all(REFUSED).await.is_err() {
+        } else if stream.write_all(EMPTY).await.is_err() {
             return;
         }
     }

@@ -7,8 +7,8 @@
 
 #![expect(clippy::print_stdout, reason = "a command tells its results")]
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::path::Path;
+use std::process::{Child, ExitCode};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use batch_core::limits::MAX_BODY_BYTES;
 use batch_core::runtime::{Clock, Entropy};
 use batch_local::keys::Identity;
+use batch_tests::functions::{self, Failure};
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -30,8 +31,6 @@ const MOST_MB: u64 = 64;
 const AROUND: usize = 120;
 const OPERATIONS: usize = 100;
 
-type Failure = Box<dyn std::error::Error>;
-
 /// What stands in the place of Lambda and SQS for one process.
 struct Stage {
     event: Mutex<Option<Value>>,
@@ -41,18 +40,7 @@ struct Stage {
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> ExitCode {
-    let Some(directory) = std::env::args().nth(1).map(PathBuf::from) else {
-        eprintln!("peak_memory DIRECTORY");
-        return ExitCode::from(2);
-    };
-    match measure(&directory).await {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    functions::measure("peak_memory", measure).await
 }
 
 async fn measure(directory: &Path) -> Result<bool, Failure> {
@@ -133,7 +121,7 @@ async fn call(binary: &Path, tables: &str, event: Value) -> Result<(Value, Optio
     let routes = Router::new().fallback(routing::any(move |request| serve(stage.clone(), request)));
     #[expect(clippy::disallowed_methods, reason = "the runtime serves beside the measurement")]
     let serving = tokio::spawn(async move { axum::serve(listener, routes).await });
-    let mut child = start(binary, &address, tables)?;
+    let mut child = functions::start(binary, &address, tables)?;
     let answer = tokio::time::timeout(Duration::from_mins(1), answers.recv()).await;
     let peak = peak(&child);
     child.kill()?;
@@ -164,32 +152,6 @@ async fn serve(stage: Arc<Stage>, request: Request<Body>) -> Response<Body> {
     }
     let _ = stage.sent.send(read()["MessageBody"].as_str().unwrap_or_default().to_owned());
     Response::new(json!({ "MessageId": "m" }).to_string().into())
-}
-
-fn start(binary: &Path, address: &str, tables: &str) -> Result<Child, Failure> {
-    let settings = [
-        ("AWS_LAMBDA_RUNTIME_API", address.to_owned()),
-        ("AWS_LAMBDA_FUNCTION_NAME", "measured".to_owned()),
-        ("AWS_LAMBDA_FUNCTION_VERSION", "1".to_owned()),
-        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512".to_owned()),
-        ("AWS_REGION", "us-east-1".to_owned()),
-        ("AWS_ACCESS_KEY_ID", "local".to_owned()),
-        ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
-        ("AWS_ENDPOINT_URL_DYNAMODB", tables.to_owned()),
-        ("AWS_ENDPOINT_URL_SQS", format!("http://{address}")),
-        ("BATCHES_TABLE", "BatchesTable".to_owned()),
-        ("RECORDS_TABLE", "RecordsTable".to_owned()),
-        ("SEARCH_TABLE", "SearchTable".to_owned()),
-        ("CONTROL_TABLE", "ControlTable".to_owned()),
-        ("QUEUE_URL", format!("http://{address}/queue")),
-        ("JWT_ISSUER", "https://issuer.invalid".to_owned()),
-        ("JWT_AUDIENCE", "measured".to_owned()),
-        ("JWKS_URL", "https://issuer.invalid/jwks.json".to_owned()),
-        ("CURSOR_KEY", "c".repeat(64)),
-    ];
-    let mut command = Command::new(binary);
-    command.env_clear().envs(settings).stdout(Stdio::null()).stderr(Stdio::null());
-    Ok(command.spawn().map_err(|error| format!("{}: {error}", binary.display()))?)
 }
 
 /// The most memory that the process had, in MB.

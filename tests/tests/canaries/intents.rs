@@ -1,16 +1,14 @@
 //! Intents: the key of Orby, signatures and accounts are in no line, whatever becomes of a batch.
 
 use batch_local::orby::{Rule, Treatment, Wallet};
-use batch_tests::ORBY_KEY;
+use batch_tests::{Lines, ORBY_KEY};
 use serde_json::json;
 
-use super::scene::{Lines, Marks};
+use super::scene::Marks;
 
 #[tokio::test(start_paused = true)]
 async fn no_key_no_signature_and_no_account_is_logged() {
-    let lines = Lines::default();
-    let subscriber = batch_core::logging::subscriber(tracing::Level::TRACE, lines.clone());
-    let _logging = tracing::subscriber::set_default(subscriber);
+    let (lines, _logging) = Lines::listen(tracing::Level::TRACE);
     let mut marks = Marks::default();
     let world = batch_tests::World::new().await;
     let wallet = Wallet::new([3; 32]).expect("a key");

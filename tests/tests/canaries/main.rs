@@ -5,7 +5,6 @@
 
 mod faults;
 mod intents;
-mod lines;
 mod requests;
 mod scene;
 mod workers;

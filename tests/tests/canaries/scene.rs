@@ -7,12 +7,9 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use batch_core::auth::Fetch;
 use batch_core::config::{Aws, Config, Issuer};
 use batch_core::limits::Limits;
-use batch_core::logging;
 use batch_core::model::Model;
 use batch_local::keys::{AUDIENCE, ISSUER, Keys};
-use batch_tests::{Answer, World, config};
-
-pub use super::lines::Lines;
+use batch_tests::{Answer, Lines, World, config};
 
 /// What no mark is without.
 const MARK: &str = "qcanaryq";
@@ -84,8 +81,7 @@ pub struct Scene {
 impl Scene {
     /// With the issuer's keys from `jwks`, or from a place that does not answer and whose address is a secret.
     pub async fn new(reachable: bool) -> Self {
-        let lines = Lines::default();
-        let logging = tracing::subscriber::set_default(logging::subscriber(tracing::Level::TRACE, lines.clone()));
+        let (lines, logging) = Lines::listen(tracing::Level::TRACE);
         let mut marks = Marks::default();
         let keys = Keys::in_memory().expect("keys");
         let jwks_url = format!(

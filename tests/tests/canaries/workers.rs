@@ -12,12 +12,12 @@ use batch_core::logging;
 use batch_core::model::Model;
 use batch_core::runtime::{Clock, Timestamp};
 use batch_tests::seam::{Seam, dispatch};
-use batch_tests::{World, config};
+use batch_tests::{Lines, World, config};
 use lambda_http::{Body, RequestExt};
 use serde_json::{Value, json};
 
 use super::requests::{NO_BATCH, good};
-use super::scene::{Lines, Marks, Scene};
+use super::scene::{Marks, Scene};
 
 #[tokio::test(start_paused = true)]
 async fn nothing_of_a_message_is_logged_but_the_id_of_its_batch() {
@@ -114,8 +114,7 @@ fn failing(clock: Clock, left: &Arc<AtomicI64>, secret: String) -> Clock {
 
 #[tokio::test(start_paused = true)]
 async fn a_panic_is_logged_by_its_place_and_answered_opaquely() {
-    let lines = Lines::default();
-    let _logging = tracing::subscriber::set_default(logging::subscriber(tracing::Level::TRACE, lines.clone()));
+    let (lines, _logging) = Lines::listen(tracing::Level::TRACE);
     // As the functions have it; and then what a test that fails needs.
     let shown = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {

@@ -18,25 +18,10 @@ use std::sync::Arc;
 
 use batch_core::limits::Limits;
 use batch_core::model::Model;
+use batch_tests::operations::{create, delete, read, update};
 use batch_tests::seam::{Call, Fault, Hook};
 use batch_tests::{Answer, World};
 use serde_json::{Value, json};
-
-fn create(id: &str, entity: &str, store: Value) -> Value {
-    json!({ "id": id, "entity": entity, "action": "create", "store_params": store })
-}
-
-fn update(id: &str, entity: &str, query: Value, store: Value) -> Value {
-    json!({ "id": id, "entity": entity, "action": "update", "query_params": query, "store_params": store })
-}
-
-fn delete(id: &str, entity: &str, query: Value) -> Value {
-    json!({ "id": id, "entity": entity, "action": "delete", "query_params": query })
-}
-
-fn read(id: &str, entity: &str, query: Value) -> Value {
-    json!({ "id": id, "entity": entity, "action": "read", "query_params": query })
-}
 
 /// Creates of the accounts 0..count, each with a balance of 10.
 fn accounts(count: usize) -> Vec<Value> {

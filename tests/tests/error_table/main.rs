@@ -3,10 +3,6 @@
 //! [`ROWS`] is the whole table: every answer with the facts that show it, here or where the commits are tested.
 
 #![expect(clippy::expect_used, reason = "a helper that fails fails its test")]
-#![expect(
-    clippy::needless_pass_by_value,
-    reason = "`json!` makes values; helpers that take them read like the requests"
-)]
 
 mod guard;
 mod refused;
@@ -17,6 +13,7 @@ use std::path::Path;
 
 use batch_core::limits::Limits;
 use batch_core::model::Model;
+use batch_tests::operations::{create, update};
 use batch_tests::seam::{Call, Fault, Hook};
 use batch_tests::{Answer, World};
 use serde_json::{Value, json};
@@ -138,14 +135,6 @@ fn every_row_of_the_table_has_its_facts() {
             }
         }
     }
-}
-
-fn create(id: &str, entity: &str, store: Value) -> Value {
-    json!({ "id": id, "entity": entity, "action": "create", "store_params": store })
-}
-
-fn update(id: &str, entity: &str, query: Value, store: Value) -> Value {
-    json!({ "id": id, "entity": entity, "action": "update", "query_params": query, "store_params": store })
 }
 
 /// Creates of the accounts 0..count, each with a balance of 10.

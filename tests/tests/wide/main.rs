@@ -1,10 +1,6 @@
 //! All-or-nothing batches that one transaction cannot hold: what they come to, alone and beside others.
 
 #![expect(clippy::expect_used, reason = "a helper that fails fails its test")]
-#![expect(
-    clippy::needless_pass_by_value,
-    reason = "`json!` makes values; helpers that take them read like the requests"
-)]
 
 mod alone;
 mod beside;
@@ -15,6 +11,7 @@ use std::sync::Arc;
 
 use batch_core::limits::Limits;
 use batch_core::model::Model;
+use batch_tests::operations::{create, delete, read, update};
 use batch_tests::seam::{Call, Fault, Hook};
 use batch_tests::{Answer, World};
 use serde_json::{Value, json};
@@ -50,22 +47,6 @@ async fn world_with(limits: Limits) -> World {
 /// Transactions of four actions, so that few operations are many.
 async fn small() -> World {
     world_with(Limits { actions: 4, ..Limits::default() }).await
-}
-
-fn create(id: &str, entity: &str, store: Value) -> Value {
-    json!({ "id": id, "entity": entity, "action": "create", "store_params": store })
-}
-
-fn update(id: &str, entity: &str, query: Value, store: Value) -> Value {
-    json!({ "id": id, "entity": entity, "action": "update", "query_params": query, "store_params": store })
-}
-
-fn delete(id: &str, entity: &str, query: Value) -> Value {
-    json!({ "id": id, "entity": entity, "action": "delete", "query_params": query })
-}
-
-fn read(id: &str, entity: &str, query: Value) -> Value {
-    json!({ "id": id, "entity": entity, "action": "read", "query_params": query })
 }
 
 fn place(n: usize) -> Value {

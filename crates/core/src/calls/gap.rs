@@ -6,7 +6,7 @@
 use crate::batch::Head;
 use crate::gateway::stacks::{Broadcast, Chain, Payload, Signer};
 use crate::runtime::Timestamp;
-use crate::store::{Claimed, Entry, Fault, LedgerPlace, Nonces, Sent, Store, TenantKey};
+use crate::store::{Entry, Fault, LedgerPlace, Nonces, Sent, Store, TenantKey, Written};
 
 /// Millionths of an STX.
 const LEAST: u64 = 1;
@@ -27,9 +27,9 @@ pub(super) async fn give_back(
         let mut nonces: Nonces = store.nonces(network, &address).await?;
         nonces.give_back(sent.nonce);
         match store.release(keys, head, (network, &address, &nonces), refused).await? {
-            Claimed::Done => return Ok(()),
-            Claimed::Late => return Err(late()),
-            Claimed::Lost => {
+            Written::Done => return Ok(()),
+            Written::Late => return Err(late()),
+            Written::Guard => {
                 let read = store.batch_and_ledger(keys, &head.id).await?;
                 let entries = read.map(|(_, _, entries)| entries).unwrap_or_default();
                 // Another run gave it back already.
@@ -69,7 +69,7 @@ pub(super) async fn close(
         let sent = Sent { signer: address.clone(), at: now, nonce, signed: payment.clone() };
         let place = LedgerPlace::Nonce(nonce);
         let entry = Entry { place, intent: None, sent: Some(sent), refused: None, progress: None };
-        if store.claim(keys, head, (network, &address, &nonces), (&[entry], &[])).await? != Claimed::Done {
+        if store.claim(keys, head, (network, &address, &nonces), (&[entry], &[])).await? != Written::Done {
             return Ok(());
         }
         tracing::warn!(batch.id = %head.id, "a nonce that no call took is filled by a payment");

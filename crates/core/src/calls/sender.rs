@@ -17,7 +17,7 @@ use crate::gateway::stacks::{Broadcast, Chain, Lost, Payload, Progress, Signer};
 use crate::limits::{FOLD_ITEMS, FOLD_MS};
 use crate::plan::RowKey;
 use crate::runtime::Timestamp;
-use crate::store::{Claimed, Entry, Fault, LedgerPlace as Place, Sent, Store, TenantKey, Written};
+use crate::store::{Entry, Fault, LedgerPlace as Place, Sent, Store, TenantKey, Written};
 
 /// Time kept at the end of a run for calls under way, milliseconds: as long as one takes at most.
 const RESERVE_MS: i64 = 6_000;
@@ -231,17 +231,17 @@ impl<'a> Sender<'a> {
         }
         tracing::debug!(batch.id = %self.head.id, calls = claimed.len(), kind = job.kind.as_str(), "calls are signed");
         match self.store.claim(&self.keys, self.head, (network, &address, &nonces), (&claimed, &rows)).await? {
-            Claimed::Done => {
+            Written::Done => {
                 for entry in claimed {
                     self.send(chain, Ready { entry, attempts: 1, known: false, ask: false, from: Timestamp(0) });
                 }
             }
             // Another run, or another batch of the same signer, was faster.
-            Claimed::Lost => {
+            Written::Guard => {
                 self.blocked = false;
                 self.reload().await?;
             }
-            Claimed::Late => self.over = true,
+            Written::Late => self.over = true,
         }
         Ok(())
     }
@@ -273,7 +273,7 @@ impl<'a> Sender<'a> {
         let left = entries.into_iter().map(|entry| Entry { refused: Some(cause.to_owned()), ..entry });
         let left: Vec<Entry> = left.collect();
         match self.store.leave_unsigned(&self.keys, self.head, &left).await? {
-            Claimed::Done => {
+            Written::Done => {
                 for entry in left {
                     if let Place::Item(index) = entry.place {
                         self.settled.push((index, Settled::refused(cause)));
@@ -281,12 +281,12 @@ impl<'a> Sender<'a> {
                 }
                 Ok(true)
             }
-            Claimed::Lost => {
+            Written::Guard => {
                 self.blocked = false;
                 self.reload().await?;
                 Ok(false)
             }
-            Claimed::Late => {
+            Written::Late => {
                 self.over = true;
                 Ok(false)
             }

@@ -1,20 +1,21 @@
 //! YAML as JSON values that remember their lines.
 //!
-//! The build script is made with this file too.
+//! The build script is made with this file too, and writes the JSON that a function reads a [`Node`] from.
 
 use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
+use serde::Deserialize;
 use serde_json::{Map, Number, Value};
 
 use super::error::Problems;
 
 /// A YAML value with the line it begins on.
-#[derive(Debug)]
+#[derive(Debug, Deserialize)]
 pub(crate) struct Node {
     pub(super) line: usize,
     pub(super) data: Data,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Deserialize)]
 pub(super) enum Data {
     Scalar(Value),
     List(Vec<Node>),
@@ -22,7 +23,7 @@ pub(super) enum Data {
 }
 
 /// A key of a map and its value.
-#[derive(Debug)]
+#[derive(Debug, Deserialize)]
 pub(super) struct Entry {
     pub(super) key: String,
     pub(super) line: usize,
@@ -50,20 +51,6 @@ impl Node {
                 None
             }
         }
-    }
-
-    /// Of a document whose lines are not known: 0 each.
-    pub(crate) fn from_json(value: Value) -> Self {
-        let data = match value {
-            Value::Array(items) => Data::List(items.into_iter().map(Self::from_json).collect()),
-            Value::Object(members) => {
-                let entries =
-                    members.into_iter().map(|(key, value)| Entry { key, line: 0, node: Self::from_json(value) });
-                Data::Map(entries.collect())
-            }
-            scalar => Data::Scalar(scalar),
-        };
-        Self { line: 0, data }
     }
 
     pub(super) fn entries(&self) -> Option<&[Entry]> {

@@ -35,12 +35,12 @@ pub enum Accepted {
     Before(Box<Head>),
 }
 
-/// What became of a write of the state alone.
+/// What became of a conditional write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Written {
     /// It is there.
     Done,
-    /// The state is not the one read.
+    /// Something is not as it was read: nothing happened.
     Guard,
     /// The time is over: it was not sent, or not sent again.
     Late,

@@ -9,7 +9,7 @@ use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
-use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::{BuildError, ProvideErrorMetadata, SdkError};
 
 use super::Store;
 
@@ -49,6 +49,11 @@ impl From<crate::batch::Corrupt> for Fault {
     fn from(corrupt: crate::batch::Corrupt) -> Self {
         Self::new("read stored bytes", corrupt.to_string())
     }
+}
+
+/// A part of a transaction, which lacks nothing.
+pub(super) fn built<T>(part: Result<T, BuildError>) -> Result<T, Fault> {
+    part.map_err(|error| Fault::new("build transaction", error.to_string()))
 }
 
 /// First wait of the backoff; it doubles up to [`MOST_WAIT_MS`], and a random part of it is slept ("full jitter").

@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::types::{
 };
 
 use super::attribute::{Item, Reader, from_object, n, s};
-use super::call::Fault;
+use super::call::{Fault, built};
 use super::lock::Lock;
 use super::search::{posting_key, posting_of};
 use super::{Store, TenantKey};
@@ -232,10 +232,6 @@ macro_rules! conditioned {
         }
         builder
     }};
-}
-
-fn built<T>(item: Result<T, aws_sdk_dynamodb::error::BuildError>) -> Result<T, Fault> {
-    item.map_err(|error| Fault::new("build transaction", error.to_string()))
 }
 
 impl Target<'_> {

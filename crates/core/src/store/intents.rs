@@ -8,9 +8,8 @@ use aws_sdk_dynamodb::types::{
 
 use super::attribute::{Item, Reader, json_text, n, s};
 use super::batches::{STATE, Written, pair};
-use super::call::{Fault, refused};
+use super::call::{Fault, built, refused};
 use super::ledger::LEDGER;
-use super::log::Transacted;
 use super::transaction::token;
 use super::{Store, TenantKey};
 use crate::batch::{BatchId, Entry, Head, Phase, State, Status};
@@ -148,7 +147,7 @@ impl Store {
             items.push(TransactWriteItem::builder().put(built(put.build())?).build());
         }
         let token = token(&format!("{}#{}#begin", head.id, state.nonce));
-        Ok(written(&self.transact_few("execute intents", (token, items)).await?))
+        Ok(self.transact_few("execute intents", (token, items)).await?.into())
     }
 
     /// Claims the sending of a set, while the batch runs. Who has the claim sends it, once.
@@ -176,7 +175,7 @@ impl Store {
         ];
         // The token is new for each claim: that of another process must not be taken for this one's.
         let token = token(&format!("{}#{}#claim", head.id, self.entropy.hex32()));
-        Ok(written(&self.transact_few("claim set", (token, items)).await?))
+        Ok(self.transact_few("claim set", (token, items)).await?.into())
     }
 
     /// Writes a row whose revision is one more than that read.
@@ -197,18 +196,6 @@ impl Store {
             Err(error) => Err(Fault::new("write set", refused(&error))),
         }
     }
-}
-
-fn written(transacted: &Transacted) -> Written {
-    match transacted {
-        Transacted::Done => Written::Done,
-        Transacted::Refused(_) => Written::Guard,
-        Transacted::Late => Written::Late,
-    }
-}
-
-fn built<T>(item: Result<T, aws_sdk_dynamodb::error::BuildError>) -> Result<T, Fault> {
-    item.map_err(|error| Fault::new("build transaction", error.to_string()))
 }
 
 fn row_item(keys: &TenantKey, head: &Head, row: &SignedSet) -> Result<Item, Fault> {

@@ -7,9 +7,8 @@
 use aws_sdk_dynamodb::types::{ConditionCheck, Put, TransactWriteItem, Update};
 
 use super::attribute::{Item, Reader, b, damaged, json_text, n, s};
-use super::batches::{STATE, pair};
-use super::call::{Fault, refused};
-use super::log::Transacted;
+use super::batches::{STATE, Written, pair};
+use super::call::{Fault, built, refused};
 use super::transaction::token;
 use super::{Store, TenantKey, keys::signer_pk};
 use crate::batch::{BatchId, Head, Intent, State, Status};
@@ -130,17 +129,6 @@ impl Nonces {
     }
 }
 
-/// What became of a write of ledger and nonces.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Claimed {
-    /// It is there.
-    Done,
-    /// Something is not as it was read: nothing happened.
-    Lost,
-    /// The time is over: it was not sent, or not sent again.
-    Late,
-}
-
 impl Store {
     /// The row of a call that is to be made, in the transaction that changes its item.
     pub(super) fn intent_item(
@@ -204,7 +192,7 @@ impl Store {
         head: &Head,
         (network, address, nonces): (&str, &str, &Nonces),
         (entries, rows): (&[Entry], &[(RowKey, u64)]),
-    ) -> Result<Claimed, Fault> {
+    ) -> Result<Written, Fault> {
         let running = ConditionCheck::builder()
             .table_name(&self.tables.batches)
             .key("pk", s(keys.batch(&head.id)))
@@ -244,7 +232,7 @@ impl Store {
     }
 
     /// Keeps that calls are not made, whatever comes, while nobody has signed any of them: all or none.
-    pub async fn leave_unsigned(&self, keys: &TenantKey, head: &Head, entries: &[Entry]) -> Result<Claimed, Fault> {
+    pub async fn leave_unsigned(&self, keys: &TenantKey, head: &Head, entries: &[Entry]) -> Result<Written, Fault> {
         let put = |entry| {
             let put = built(self.entry_put(keys, head, entry, UNSIGNED)?.build())?;
             Ok(TransactWriteItem::builder().put(put).build())
@@ -260,7 +248,7 @@ impl Store {
         head: &Head,
         (network, address, nonces): (&str, &str, &Nonces),
         entry: &Entry,
-    ) -> Result<Claimed, Fault> {
+    ) -> Result<Written, Fault> {
         let put = self.entry_put(keys, head, entry, "#seed = :seed AND attribute_not_exists(#refused)")?;
         let items = vec![
             self.nonces_item(network, address, nonces)?,
@@ -333,18 +321,10 @@ impl Store {
         head: &Head,
         what: &'static str,
         items: Vec<TransactWriteItem>,
-    ) -> Result<Claimed, Fault> {
+    ) -> Result<Written, Fault> {
         let token = token(&format!("{}#{}#ledger", head.id, self.entropy.hex32()));
-        Ok(match self.transact_few(what, (token, items)).await? {
-            Transacted::Done => Claimed::Done,
-            Transacted::Refused(_) => Claimed::Lost,
-            Transacted::Late => Claimed::Late,
-        })
+        Ok(self.transact_few(what, (token, items)).await?.into())
     }
-}
-
-fn built<T>(item: Result<T, aws_sdk_dynamodb::error::BuildError>) -> Result<T, Fault> {
-    item.map_err(|error| Fault::new("build transaction", error.to_string()))
 }
 
 fn entry_item(keys: &TenantKey, head: &Head, entry: &Entry) -> Result<Item, Fault> {

@@ -53,6 +53,16 @@ pub(super) enum Transacted {
     Late,
 }
 
+impl From<Transacted> for Written {
+    fn from(transacted: Transacted) -> Self {
+        match transacted {
+            Transacted::Done => Self::Done,
+            Transacted::Refused(_) => Self::Guard,
+            Transacted::Late => Self::Late,
+        }
+    }
+}
+
 impl Store {
     /// Writes the state under the guard, and with it who did that.
     pub async fn put_state_by(
@@ -65,11 +75,7 @@ impl Store {
         let put = self.state_put(keys, head, guard, state)?;
         let items = vec![item("write state", put.build())?, self.log_put(keys, head, entry, &state.nonce)?];
         let token = token(&format!("{}#{}#log", head.id, state.nonce));
-        Ok(match self.transact_few("write state", (token, items)).await? {
-            Transacted::Done => Written::Done,
-            Transacted::Refused(_) => Written::Guard,
-            Transacted::Late => Written::Late,
-        })
+        Ok(self.transact_few("write state", (token, items)).await?.into())
     }
 
     /// Accepts a batch that retries `of`, whose log tells so from the same moment on.

@@ -29,7 +29,7 @@ pub use control::api_key_item;
 pub use cursor::CursorKey;
 pub use intents::{Cluster, IntentBatch, SignedSet};
 pub use keys::TenantKey;
-pub use ledger::{Claimed, Entry, Nonces, Place as LedgerPlace, Sent};
+pub use ledger::{Entry, Nonces, Place as LedgerPlace, Sent};
 pub use listing::{Listing, Page, Party};
 pub use lock::{Holder, Lock, Locked};
 pub use log::Place;

@@ -8,7 +8,7 @@ use batch_core::operation::Outcome;
 use serde_json::Value;
 
 use super::accepted::Accepted;
-use super::stored::outcomes;
+use super::stored::written;
 use super::{cursor, cut, is_terminal};
 use crate::sim::tables::Tables;
 use crate::sim::wire::{int, text};
@@ -38,13 +38,7 @@ fn states(tables: &Tables, batch: &Accepted<'_>, wrong: &mut Vec<String>) {
         if int(state, "rev") != Some(revision + 1) || cursor(state) < least {
             wrong.push(format!("I2: {pk} went from {:?} to {state}", before.map(Value::to_string)));
         }
-        if !nonces.insert(text(state, "nonce", "S")) {
-            wrong.push(format!("I2: {pk} was written twice by one attempt"));
-        }
-        let then = outcomes(tables, pk, state).unwrap_or_default();
-        if then.len() != cursor(state) || !batch.outcomes.starts_with(&then) {
-            wrong.push(format!("I3: results of {pk} changed: {then:?} and then {:?}", batch.outcomes));
-        }
+        written(tables, (pk, &batch.outcomes), state, &mut nonces, wrong);
         before = Some(state);
     }
     if !before.is_some_and(is_terminal) {

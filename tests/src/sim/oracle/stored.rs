@@ -176,17 +176,28 @@ fn states(tables: &Tables, batch: &Stored<'_>, wrong: &mut Vec<String>) {
         if int(state, "rev") != Some(revision + 1) || back {
             wrong.push(format!("I2: {pk} went from {before:?} to {state}"));
         }
-        if !nonces.insert(text(state, "nonce", "S")) {
-            wrong.push(format!("I2: {pk} was written twice by one attempt"));
-        }
-        let then = outcomes(tables, pk, state).unwrap_or_default();
-        if then.len() != cursor(state) || !batch.outcomes.starts_with(&then) {
-            wrong.push(format!("I3: results of {pk} changed: {then:?} and then {:?}", batch.outcomes));
-        }
+        written(tables, (pk, &batch.outcomes), state, &mut nonces, wrong);
         before = Some(state);
     }
     if !before.is_some_and(is_terminal) {
         wrong.push(format!("I1: {pk} did not end: {before:?}"));
+    }
+}
+
+/// A state is written by one attempt, and results that it has are those at the end.
+pub(super) fn written<'a>(
+    tables: &Tables,
+    (pk, at_end): (&str, &[Outcome]),
+    state: &'a Value,
+    nonces: &mut BTreeSet<&'a str>,
+    wrong: &mut Vec<String>,
+) {
+    if !nonces.insert(text(state, "nonce", "S")) {
+        wrong.push(format!("I2: {pk} was written twice by one attempt"));
+    }
+    let then = outcomes(tables, pk, state).unwrap_or_default();
+    if then.len() != cursor(state) || !at_end.starts_with(&then) {
+        wrong.push(format!("I3: results of {pk} changed: {then:?} and then {at_end:?}"));
     }
 }
 

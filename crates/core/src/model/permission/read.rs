@@ -1,6 +1,6 @@
 //! Reads `x-af-permissions`: provider, action, role, rule.
 
-use regex::{Regex, RegexBuilder};
+use regex_lite::{Error as BadPattern, Regex, RegexBuilder};
 
 use super::condition::Condition;
 use super::parse::parse;
@@ -159,7 +159,7 @@ impl PermissionReader<'_, '_> {
         }
         // By itself first: `a)|(b` is no pattern, and must not become one by what is put around it.
         let compile = |text: &str| RegexBuilder::new(text).size_limit(MAX_PATTERN_BYTES).build();
-        let pattern: Result<Regex, regex::Error> = compile(text).and_then(|_| compile(&format!(r"\A(?:{text})\z")));
+        let pattern: Result<Regex, BadPattern> = compile(text).and_then(|_| compile(&format!(r"\A(?:{text})\z")));
         let Ok(pattern) = pattern else {
             self.tell(line, format!("{text:?} is not a regular expression"));
             return None;

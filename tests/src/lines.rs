@@ -3,6 +3,9 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use batch_core::logging;
+use tracing::Level;
+use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Where the lines go.
@@ -29,6 +32,13 @@ impl<'a> MakeWriter<'a> for Lines {
 }
 
 impl Lines {
+    /// What this thread logs from now on, as a function would, until the guard is dropped.
+    pub fn listen(level: Level) -> (Self, DefaultGuard) {
+        let lines = Self::default();
+        let guard = tracing::subscriber::set_default(logging::subscriber(level, lines.clone()));
+        (lines, guard)
+    }
+
     /// All of them.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
