@@ -7,7 +7,10 @@ use std::time::Duration;
 use aws_credential_types::Credentials;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::connector_metadata::ConnectorMetadata;
+use aws_smithy_runtime_api::client::http::{HttpClient, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_runtime_api::shared::IntoShared;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 
@@ -98,22 +101,38 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Longest wait for the first connection; the first call waits on if it must.
 const WARM_UP_MS: i64 = 2_000;
+/// After so many looks at what is connected, the first bytes have been sent.
+const STEPS_TO_SEND: usize = 2;
 
 impl App {
-    /// Puts a process together; `http` replaces the client that AWS is called through.
-    pub fn start(config: Config, model: Model, http: Option<SharedHttpClient>) -> Result<Self, StartError> {
+    /// Puts a function together, with the model that is compiled in and the connection to `DynamoDB` open: on Lambda, TLS
+    /// is most of a first call. The model is read while the first answer is on its way.
+    pub async fn open(config: Config) -> Result<Self, StartError> {
         let metrics = Metrics::system(&config.metrics_namespace);
-        Self::assemble(config, model, Parts { http, metrics, ..Parts::default() })
+        let parts = Parts { metrics, ..Parts::default() };
+        let (http, store) = reach(&config, &parts)?;
+        let read = async {
+            for _ in 0..STEPS_TO_SEND {
+                tokio::task::yield_now().await;
+            }
+            Model::shipped().map_err(|errors| StartError(errors.to_string()))
+        };
+        let ((), model) = tokio::join!(warm_up(&store, &parts.clock), read);
+        Self::with(config, model?.into(), parts, (http, store))
     }
 
-    /// The same, with other parts.
+    /// Puts a process together of these parts.
     pub fn assemble(config: Config, model: impl Into<Arc<Model>>, parts: Parts) -> Result<Self, StartError> {
-        let http = match parts.http {
-            Some(http) => http,
-            None => pinned_client()?,
-        };
-        let dynamodb = aws_sdk_dynamodb::Client::from_conf(dynamodb_config(&config.aws, http.clone()));
-        let store = Store::new(dynamodb, config.tables, parts.limits, parts.clock.clone(), parts.entropy.clone());
+        let reached = reach(&config, &parts)?;
+        Self::with(config, model.into(), parts, reached)
+    }
+
+    fn with(
+        config: Config,
+        model: Arc<Model>,
+        parts: Parts,
+        (http, store): (SharedHttpClient, Store),
+    ) -> Result<Self, StartError> {
         let queue = config.queue_url.map(|url| Queue::new(sqs_config(&config.aws, http), url, parts.clock.clone()));
         let authenticator = config.issuer.map(|issuer| {
             let jwks = match parts.jwks {
@@ -134,11 +153,13 @@ impl App {
             chain.map_err(|bad| StartError(format!("setting {} {}", bad.name, bad.reason)))
         });
         let orby = config.orby.map(|settings| reach_orby(&settings, parts.orby)).transpose()?;
-        let tokens = Tokens::shipped().map_err(|error| StartError(error.to_string()))?;
+        // Without Orby there are no intents to name them, and a start is sooner.
+        let tokens = if orby.is_some() { Tokens::shipped() } else { Ok(Tokens::default()) };
+        let tokens = tokens.map_err(|error| StartError(error.to_string()))?;
         Ok(Self(Arc::new(Inner {
             store,
             queue,
-            model: model.into(),
+            model,
             limits: parts.limits,
             clock: parts.clock,
             entropy: parts.entropy,
@@ -153,12 +174,9 @@ impl App {
         })))
     }
 
-    /// Opens the connection to `DynamoDB` before the first call needs it: on Lambda, TLS is most of a first call.
+    /// Opens the connection to `DynamoDB` before the first call needs it.
     pub async fn warm_up(&self) {
-        let store = self.0.store.until(self.0.clock.now().plus_ms(WARM_UP_MS));
-        if let Err(fault) = store.touch().await {
-            tracing::warn!(error = %fault, "the store did not answer during the start");
-        }
+        warm_up(&self.0.store, &self.0.clock).await;
     }
 
     /// The tables.
@@ -216,7 +234,7 @@ impl App {
         self.0.orby.as_ref()
     }
 
-    /// The chains and tokens that intents may name.
+    /// The chains and tokens that intents may name: none in a deployment without Orby.
     pub fn tokens(&self) -> &Tokens {
         &self.0.tokens
     }
@@ -237,13 +255,44 @@ impl App {
 const AMAZON_ROOTS: &str = include_str!("amazon-roots.pem");
 
 /// One client for every AWS service, so that there is one TLS stack and one pool of connections.
+/// What AWS is called through, and the tables.
+fn reach(config: &Config, parts: &Parts) -> Result<(SharedHttpClient, Store), StartError> {
+    let http = match &parts.http {
+        Some(http) => http.clone(),
+        None => pinned_client()?,
+    };
+    let dynamodb = aws_sdk_dynamodb::Client::from_conf(dynamodb_config(&config.aws, http.clone()));
+    let (clock, entropy) = (parts.clock.clone(), parts.entropy.clone());
+    Ok((http, Store::new(dynamodb, config.tables.clone(), parts.limits, clock, entropy)))
+}
+
+async fn warm_up(store: &Store, clock: &Clock) {
+    if let Err(fault) = store.until(clock.now().plus_ms(WARM_UP_MS)).touch().await {
+        tracing::warn!(error = %fault, "the store did not answer during the start");
+    }
+}
+
 fn pinned_client() -> Result<SharedHttpClient, StartError> {
     let trust = TrustStore::empty().with_native_roots(false).with_pem_certificate(AMAZON_ROOTS);
     let tls = TlsContext::builder().with_trust_store(trust).build();
     let tls = tls.map_err(|error| StartError(format!("the pinned certificates cannot be used: {error}")))?;
     let client =
         aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).tls_context(tls);
-    Ok(client.build_https())
+    Ok(Pinned(client.build_https()).into_shared())
+}
+
+/// The client, without its own check of a client's settings: that makes a connector, certificates and all, and drops it.
+#[derive(Debug)]
+struct Pinned(SharedHttpClient);
+
+impl HttpClient for Pinned {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        self.0.http_connector(settings, components)
+    }
+
+    fn connector_metadata(&self) -> Option<ConnectorMetadata> {
+        self.0.connector_metadata()
+    }
 }
 
 fn reach_orby(settings: &orby::Settings, given: Option<orby::Transport>) -> Result<Orby, StartError> {

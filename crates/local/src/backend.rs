@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use batch_core::app::App;
+use batch_core::app::{App, Parts};
 use batch_core::auth::Redacted;
 use batch_core::config::{Aws, Config, Tables};
 use batch_core::rate::{MOST_BATCHES, Rates};
@@ -251,7 +251,7 @@ pub async fn add_api_key_at(
         metrics_namespace: batch_core::metrics::NAMESPACE.to_owned(),
         log_level: tracing::Level::INFO,
     };
-    let app = App::start(config, read_model("model.yaml", SHIPPED_MODEL)?, None);
+    let app = App::assemble(config, read_model("model.yaml", SHIPPED_MODEL)?, Parts::default());
     let app = app.map_err(|error| Error::caused("the database cannot be reached", &error))?;
     store_api_key(&app, identity, days).await
 }

@@ -2,7 +2,7 @@
 
 use batch_core::app::App;
 use batch_core::config::{Config, Function};
-use batch_core::{logging, model::Model};
+use batch_core::logging;
 use lambda_http::{Error, Request, run, service_fn};
 
 #[tokio::main(flavor = "current_thread")]
@@ -10,7 +10,6 @@ async fn main() -> Result<(), Error> {
     #[expect(clippy::disallowed_methods, reason = "a main reads the environment")]
     let config = Config::read(Function::Submit, &|name| std::env::var(name).ok())?;
     logging::start(config.log_level);
-    let app = App::start(config, Model::shipped()?, None)?;
-    app.warm_up().await;
+    let app = App::open(config).await?;
     run(service_fn(|request: Request| async { Ok::<_, Error>(submit::handle(&app, request).await) })).await
 }

@@ -67,7 +67,7 @@ impl Chain {
 }
 
 /// All chains.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tokens(Vec<Chain>);
 
 /// What is wrong with the list; the service does not start with it.
