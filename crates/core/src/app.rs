@@ -254,7 +254,6 @@ impl App {
 /// the time the system's whole store takes, which would be most of a cold start.
 const AMAZON_ROOTS: &str = include_str!("amazon-roots.pem");
 
-/// One client for every AWS service, so that there is one TLS stack and one pool of connections.
 /// What AWS is called through, and the tables.
 fn reach(config: &Config, parts: &Parts) -> Result<(SharedHttpClient, Store), StartError> {
     let http = match &parts.http {
@@ -272,6 +271,7 @@ async fn warm_up(store: &Store, clock: &Clock) {
     }
 }
 
+/// One client for every AWS service, so that there is one TLS stack and one pool of connections.
 fn pinned_client() -> Result<SharedHttpClient, StartError> {
     let trust = TrustStore::empty().with_native_roots(false).with_pem_certificate(AMAZON_ROOTS);
     let tls = TlsContext::builder().with_trust_store(trust).build();
