@@ -1,7 +1,8 @@
 //! Planning and resolving 100 operations: independent, in a chain, in diamonds, densely linked.
 //!
-//! `planned_and_resolved` is the graph, the order, and every reference replaced by its value. `read` is what a request costs before it is accepted: shape, sense, order. `evaluate` is what the executor computes
-//! between its reads and its commit: references resolved, rows made and checked, results kept.
+//! `planned_and_resolved` is the graph, the order, and every reference replaced by its value. `read` is what a request costs
+//! before it is accepted: shape, sense, order. `evaluated` is what the executor computes between its reads and its commit:
+//! references resolved, rows made and checked, results kept.
 
 #![expect(clippy::expect_used, reason = "what a test or a benchmark cannot do without may stop it")]
 
@@ -54,7 +55,7 @@ fn request(shape: &str) -> Value {
     json!({ "operations": (0..COUNT).map(operation).collect::<Vec<_>>() })
 }
 
-fn plan(body: &Value, model: &Model) -> Plan {
+fn plan(body: Value, model: &Model) -> Plan {
     let read = records::parse(body);
     assert!(read.problems.is_empty() && check(&read.drafts, model).is_empty());
     let operations = read.drafts.into_iter().filter_map(Draft::accept).collect();
@@ -80,7 +81,7 @@ impl Lookup for Results<'_> {
 #[divan::bench(args = SHAPES)]
 fn planned_and_resolved(bencher: divan::Bencher<'_, '_>, shape: &str) {
     let model = Model::shipped().expect("the shipped model");
-    let operations = plan(&request(shape), &model).operations().to_vec();
+    let operations = plan(request(shape), &model).operations().to_vec();
     let data: Vec<Value> = (0..COUNT).map(|n| json!([{ "profile_id": format!("p{n}"), "address": "0x0" }])).collect();
     bencher.with_inputs(|| (operations.clone(), data.clone())).bench_values(|(operations, data)| {
         let plan = Plan::new(operations).expect("no cycle");
@@ -112,13 +113,13 @@ fn a_megabyte_read(bencher: divan::Bencher<'_, '_>, kind: &str) {
         |n: usize| json!({ "id": format!("o{n}"), "entity": "memory", "action": "create", "store_params": store(n) });
     let text = json!({ "operations": (0..COUNT).map(operation).collect::<Vec<_>>() }).to_string();
     assert!((1_000_000..1_100_000).contains(&text.len()), "{} bytes", text.len());
-    bencher.bench(|| plan(&json::parse(text.as_bytes()).expect("JSON"), &model));
+    bencher.bench(|| plan(json::parse(text.as_bytes()).expect("JSON"), &model));
 }
 
 #[divan::bench(args = SHAPES)]
 fn order(bencher: divan::Bencher<'_, '_>, shape: &str) {
     let model = Model::shipped().expect("the shipped model");
-    let operations = plan(&request(shape), &model).operations().to_vec();
+    let operations = plan(request(shape), &model).operations().to_vec();
     bencher.with_inputs(|| operations.clone()).bench_values(|operations| Plan::new(operations).expect("no cycle"));
 }
 
@@ -126,13 +127,13 @@ fn order(bencher: divan::Bencher<'_, '_>, shape: &str) {
 fn read(bencher: divan::Bencher<'_, '_>, shape: &str) {
     let model = Model::shipped().expect("the shipped model");
     let text = request(shape).to_string();
-    bencher.bench(|| plan(&json::parse(text.as_bytes()).expect("JSON"), &model));
+    bencher.bench(|| plan(json::parse(text.as_bytes()).expect("JSON"), &model));
 }
 
 #[divan::bench(args = SHAPES)]
 fn evaluated(bencher: divan::Bencher<'_, '_>, shape: &str) {
     let model = Model::shipped().expect("the shipped model");
-    let plan = plan(&request(shape), &model);
+    let plan = plan(request(shape), &model);
     let caller: CallerSnapshot =
         serde_json::from_value(json!({ "tenant": "t", "subject": "s", "roles": [], "claims": {} })).expect("a caller");
     let caller: Caller = caller.into_caller();

@@ -91,7 +91,7 @@ fn complex_dependency_graphs() {
 
 /// The codes and pointers of what is wrong with operations of the shipped model.
 fn problems(operations: Value) -> Vec<(Code, String)> {
-    let request = records::parse(&json!({ "operations": operations }));
+    let request = records::parse(json!({ "operations": operations }));
     let model = Model::shipped().expect("the shipped model is right");
     let problems = request.problems.into_iter().chain(check(&request.drafts, &model));
     problems.map(|problem| (problem.code, problem.pointer)).collect()

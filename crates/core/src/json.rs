@@ -47,34 +47,32 @@ impl JsonError {
 
 /// Parses `text`; every number comes out in canonical form (`1.0` is `1`, `1e2` is `100`), as the store gives it back.
 pub fn parse(text: &[u8]) -> Result<Value, JsonError> {
-    let mut value: Value = serde_json::from_slice(text).map_err(|error| JsonError::Syntax(error.to_string()))?;
-    normalise(&mut value, &mut String::new(), 0)?;
+    let text = str::from_utf8(text).map_err(|error| JsonError::Syntax(error.to_string()))?;
+    // Not `from_str`: that would be compiled in this crate, and so for size, which doubles its time.
+    let mut value: Value = text.parse().map_err(|error: serde_json::Error| JsonError::Syntax(error.to_string()))?;
+    normalise(&mut value, &mut Path::default())?;
     Ok(value)
 }
 
-fn normalise(value: &mut Value, pointer: &mut String, depth: usize) -> Result<(), JsonError> {
+fn normalise<'a>(value: &'a mut Value, path: &mut Path<'a>) -> Result<(), JsonError> {
     let is_container = value.is_array() || value.is_object();
-    if is_container && depth >= MAX_DEPTH {
-        return Err(JsonError::TooDeep(pointer.clone()));
+    if is_container && path.0.len() >= MAX_DEPTH {
+        return Err(JsonError::TooDeep(path.pointer()));
     }
-    let len = pointer.len();
     match value {
         Value::Number(number) => {
-            *number = exact(number).ok_or_else(|| JsonError::Inexact(pointer.clone()))?;
+            if !decimal::is_canonical_integer(number.as_str()) {
+                *number = exact(number).ok_or_else(|| JsonError::Inexact(path.pointer()))?;
+            }
         }
         Value::Array(items) => {
             for (index, item) in items.iter_mut().enumerate() {
-                pointer.push('/');
-                pointer.push_str(&index.to_string());
-                normalise(item, pointer, depth + 1)?;
-                pointer.truncate(len);
+                path.within(Token::Index(index), |path| normalise(item, path))?;
             }
         }
         Value::Object(fields) => {
             for (name, item) in fields.iter_mut() {
-                push_token(pointer, name);
-                normalise(item, pointer, depth + 1)?;
-                pointer.truncate(len);
+                path.within(Token::Name(name), |path| normalise(item, path))?;
             }
         }
         Value::Null | Value::Bool(_) | Value::String(_) => {}
@@ -87,13 +85,48 @@ fn exact(number: &Number) -> Option<Number> {
     Some(Number::from_string_unchecked(text))
 }
 
+/// Where in a document a walk through it is. Its pointer is made only where somebody is told of it.
+#[derive(Debug, Default)]
+pub(crate) struct Path<'a>(Vec<Token<'a>>);
+
+/// What leads from a value to one within it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Token<'a> {
+    /// Of an object's field.
+    Name(&'a str),
+    /// Of a list's item.
+    Index(usize),
+}
+
+impl<'a> Path<'a> {
+    /// Runs `visit` one step further in.
+    pub(crate) fn within<T>(&mut self, token: Token<'a>, visit: impl FnOnce(&mut Self) -> T) -> T {
+        self.0.push(token);
+        let seen = visit(self);
+        self.0.pop();
+        seen
+    }
+
+    /// The JSON pointer (RFC 6901) of the place.
+    pub(crate) fn pointer(&self) -> String {
+        let mut pointer = String::new();
+        for token in &self.0 {
+            match token {
+                Token::Name(name) => push_token(&mut pointer, name),
+                Token::Index(index) => push_token(&mut pointer, &index.to_string()),
+            }
+        }
+        pointer
+    }
+}
+
 /// A JSON number from text that is already canonical.
 pub fn number(canonical: &str) -> Value {
     Value::Number(Number::from_string_unchecked(canonical.to_owned()))
 }
 
 /// Appends one reference token to a JSON pointer, escaped as RFC 6901 says.
-pub fn push_token(pointer: &mut String, token: &str) {
+fn push_token(pointer: &mut String, token: &str) {
     pointer.push('/');
     for c in token.chars() {
         match c {

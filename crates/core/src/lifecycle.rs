@@ -265,8 +265,8 @@ fn remainder(plan: &Plan, outcomes: &[Option<Outcome>]) -> (Vec<Operation>, BTre
     let mut given = BTreeMap::new();
     for (operation, _) in ended().filter(|(operation, _)| !succeeded.contains_key(&operation.id)) {
         for name in referred(operation) {
-            let Some(id) = OperationId::parse(&name) else { continue };
-            let data = succeeded.get(&id).copied().or_else(|| plan.given(&name));
+            let Some(id) = OperationId::parse(name) else { continue };
+            let data = succeeded.get(&id).copied().or_else(|| plan.given(name));
             if let Some(data) = data {
                 given.insert(id, data.clone());
             }

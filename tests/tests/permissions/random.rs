@@ -148,7 +148,7 @@ fn narrowing_twice_is_narrowing_by_both_and_by_nothing_changes_nothing() {
 
 /// Runs one operation as `caller` over `rows`.
 fn run(model: &Model, caller: &Caller, rows: &BTreeMap<String, Row>, operation: &Value) -> (End, Option<Verdict>) {
-    let request = records::parse(&json!({ "operations": [operation] }));
+    let request = records::parse(json!({ "operations": [operation] }));
     assert!(request.problems.is_empty(), "{:?}", request.problems);
     let verdict = verdict(model, caller, &request.drafts[0]);
     let operations = request.drafts.into_iter().map(|draft| draft.accept().unwrap()).collect();

@@ -16,7 +16,7 @@ use crate::submit::{self, Preference, Submission, Submitted, Told};
 
 pub(super) async fn submit(app: &App, caller: &Caller, request: &Request) -> Reply {
     let read = match body::read(request) {
-        Ok(body) => records::parse(&body),
+        Ok(body) => records::parse(body),
         Err(reply) => return reply,
     };
     let idempotency_key = match idempotency_key(request) {
@@ -50,7 +50,7 @@ pub(super) async fn submit(app: &App, caller: &Caller, request: &Request) -> Rep
 
 pub(super) fn plan(app: &App, caller: &Caller, request: &Request) -> Reply {
     let read = match body::read(request) {
-        Ok(body) => records::parse(&body),
+        Ok(body) => records::parse(body),
         Err(reply) => return reply,
     };
     if !read.countable {

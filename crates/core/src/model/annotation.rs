@@ -76,7 +76,7 @@ pub(super) const HINTED_FORMATS: &[&str] = &["float", "double", "decimal", "pass
 /// Other people's `x-` extensions are let be, unless they are within two edits of one of ours.
 pub(super) fn check_keywords(entries: &[Entry], known: &[&[&str]], path: &str, problems: &mut Problems) {
     for Entry { key, line, .. } in entries {
-        if known.iter().any(|set| set.contains(&key.as_str())) {
+        if known.iter().any(|set| set.contains(&key.as_ref())) {
             continue;
         }
         let ours = || OF_ENTITY.iter().chain(OF_PROPERTY).copied();

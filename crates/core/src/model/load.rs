@@ -50,8 +50,8 @@ pub(super) fn load_root(root: &Node, mut problems: Problems) -> Result<Vec<Entit
         if is_entity(entry, &used) {
             let mut reader = EntityReader { schemas, name: &entry.key, problems: &mut problems };
             drafts.extend(reader.read(entry));
-        } else if !used.contains(entry.key.as_str()) {
-            let path = entry.key.clone();
+        } else if !used.contains(entry.name()) {
+            let path = entry.name().to_owned();
             ShapeReader { schemas, path, problems: &mut problems, trail: vec![&entry.key] }.read_unused(&entry.node);
         }
     }
@@ -67,14 +67,14 @@ pub(super) fn load_root(root: &Node, mut problems: Problems) -> Result<Vec<Entit
 /// The names of schemas that some property uses as the form of its value.
 fn collect_value_schemas<'a>(node: &'a Node, used: &mut BTreeSet<&'a str>) {
     match &node.data {
-        Data::Scalar(_) => {}
+        Data::Null | Data::Boolean(_) | Data::Number(_) | Data::Text(_) => {}
         Data::List(items) => items.iter().for_each(|item| collect_value_schemas(item, used)),
         Data::Map(entries) => {
             if node.entry(PARENT).or(node.entry(CHILD)).is_some() {
                 return;
             }
             used.extend(node.get(REF).and_then(Node::text).and_then(|text| text.strip_prefix(SCHEMAS)));
-            for entry in entries {
+            for entry in entries.iter() {
                 collect_value_schemas(&entry.node, used);
             }
         }
@@ -84,7 +84,7 @@ fn collect_value_schemas<'a>(node: &'a Node, used: &mut BTreeSet<&'a str>) {
 fn is_entity(schema: &Entry, used: &BTreeSet<&str>) -> bool {
     let node = &schema.node;
     let object = node.get("type").and_then(Node::text) == Some("object") || node.entry("properties").is_some();
-    has_entity_marks(node) || (object && !used.contains(schema.key.as_str()))
+    has_entity_marks(node) || (object && !used.contains(schema.name()))
 }
 
 /// Whether only an entity can be written like this.
@@ -145,7 +145,7 @@ impl<'a> EntityReader<'a, '_> {
     }
 
     fn check_name(&mut self, entry: &Entry) {
-        let name = entry.key.as_str();
+        let name = entry.name();
         let letters = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
         if !name.starts_with(|first: char| first.is_ascii_lowercase())
             || !name.bytes().all(letters)

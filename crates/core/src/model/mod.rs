@@ -27,7 +27,7 @@ mod shape;
 pub mod sort;
 pub(crate) mod yaml;
 
-use std::mem::ManuallyDrop;
+use std::borrow::Cow;
 
 pub use check::{Violation, ViolationCode};
 pub use entity::{
@@ -72,8 +72,8 @@ impl Model {
     }
 }
 
-/// `model.yaml` at the root of the workspace, as JSON.
-const SHIPPED: &str = include_str!(concat!(env!("OUT_DIR"), "/model.json"));
+/// `model.yaml` at the root of the workspace.
+static SHIPPED: yaml::Node = include!(concat!(env!("OUT_DIR"), "/model.rs"));
 
 /// Every problem of a model, one a line.
 #[derive(Debug)]
@@ -94,12 +94,7 @@ impl Model {
     /// # Errors
     /// Every problem of the file, which stops the start.
     pub fn shipped() -> Result<Self, ModelErrors> {
-        let broken = |error: serde_json::Error| {
-            ModelErrors(vec![ModelError { line: 0, path: String::new(), reason: error.to_string() }])
-        };
-        // Read once in a process, and not taken apart: that would be a tenth of a start.
-        let root = ManuallyDrop::new(serde_json::from_str::<yaml::Node>(SHIPPED).map_err(broken)?);
-        let entities = load::load_root(&root, error::Problems::default());
+        let entities = load::load_root(&SHIPPED, error::Problems::default());
         entities.map(|entities| Self { entities }).map_err(ModelErrors)
     }
 }

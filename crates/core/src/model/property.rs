@@ -31,7 +31,7 @@ impl<'a> PropertyReader<'a, '_> {
     }
 
     pub(super) fn check_name(&mut self, property: &Entry, max: usize) {
-        let name = property.key.as_str();
+        let name = property.name();
         let letters = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
         if !name.starts_with(|first: char| first.is_ascii_alphabetic())
             || !name.bytes().all(letters)
@@ -78,7 +78,7 @@ impl<'a> PropertyReader<'a, '_> {
         // An entity that is missing is told where it is named, a field where that is.
         let line = if self.schemas.entry(&entity).is_some() { mark.line } else { reference.line };
         self.links.push(Link { line, path: self.path.clone(), entity, claim });
-        Some(Relation { name: property.key.clone(), kind })
+        Some(Relation { name: property.name().to_owned(), kind })
     }
 
     pub(super) fn read_field(&mut self, property: &'a Entry) -> Field {
@@ -95,7 +95,7 @@ impl<'a> PropertyReader<'a, '_> {
             self.tell(entry.line, format!("{UNIQUE} needs one scalar type, not {}", kind.as_str()));
         }
         Field {
-            name: property.key.clone(),
+            name: property.name().to_owned(),
             kind,
             types: shape.kinds.clone(),
             format: shape.format.clone(),

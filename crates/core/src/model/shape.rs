@@ -88,7 +88,7 @@ impl<'a> ShapeReader<'a> {
 
     fn follow(&mut self, reference: &'a Entry, siblings: &[Entry]) -> Shape {
         for sibling in siblings {
-            let key = sibling.key.as_str();
+            let key = sibling.name();
             if key != REF && (key == "nullable" || VALUE_SCHEMA.contains(&key) || NUMERIC.contains(&key)) {
                 self.tell(sibling.line, format!("{key} has no effect beside $ref; put both into allOf"));
             }
@@ -96,7 +96,7 @@ impl<'a> ShapeReader<'a> {
         let text = reference.node.text().unwrap_or_default();
         let name = text.strip_prefix(SCHEMAS).unwrap_or_default();
         let Some(target) = self.schemas.entry(name) else {
-            let names = self.schemas.entries().unwrap_or_default().iter().map(|entry| entry.key.as_str());
+            let names = self.schemas.entries().unwrap_or_default().iter().map(Entry::name);
             let hint = hint(name, names);
             self.tell(reference.line, format!("$ref {text:?} leads nowhere; wanted is {SCHEMAS}<name>{hint}"));
             return Shape::default();
@@ -154,7 +154,7 @@ impl<'a> ShapeReader<'a> {
     fn read_keyword(&mut self, entry: &'a Entry, shape: &mut Shape) {
         let Entry { key, node, .. } = entry;
         let rules = &mut shape.rules;
-        match key.as_str() {
+        match key.as_ref() {
             "format" => self.read_format(entry, shape),
             "enum" | "const" => self.read_allowed(entry, shape),
             "pattern" => rules.pattern = self.read_pattern(entry),
@@ -249,7 +249,7 @@ impl<'a> ShapeReader<'a> {
             self.tell(entry.line, "properties must be a map of schemas");
             return Vec::new();
         };
-        properties.iter().map(|property| (property.key.clone(), self.read_part(&property.node).rules)).collect()
+        properties.iter().map(|property| (property.name().to_owned(), self.read_part(&property.node).rules)).collect()
     }
 
     fn read_format(&mut self, entry: &Entry, shape: &mut Shape) {
@@ -273,7 +273,7 @@ impl<'a> ShapeReader<'a> {
     }
 
     fn read_allowed(&mut self, entry: &Entry, shape: &mut Shape) {
-        let mut items = match (entry.node.to_json(), entry.key.as_str()) {
+        let mut items = match (entry.node.to_json(), entry.name()) {
             (Value::Array(items), "enum") => items,
             (_, "enum") => return self.tell(entry.line, "enum must be a list of values"),
             (one, _) => vec![one],

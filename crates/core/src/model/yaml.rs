@@ -1,33 +1,45 @@
 //! YAML as JSON values that remember their lines.
 //!
-//! The build script is made with this file too, and writes the JSON that a function reads a [`Node`] from.
+//! The build script is made with this file too, and writes `model.yaml` as a [`Node`] in Rust: hence what is borrowed.
+
+use std::borrow::Cow;
 
 use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
-use serde::Deserialize;
-use serde_json::{Map, Number, Value};
+use serde_json::{Number, Value};
 
 use super::error::Problems;
 
 /// A YAML value with the line it begins on.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone)]
 pub(crate) struct Node {
     pub(super) line: usize,
     pub(super) data: Data,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone)]
 pub(super) enum Data {
-    Scalar(Value),
-    List(Vec<Node>),
-    Map(Vec<Entry>),
+    Null,
+    Boolean(bool),
+    /// The text of a number of JSON.
+    Number(Cow<'static, str>),
+    Text(Cow<'static, str>),
+    List(Cow<'static, [Node]>),
+    Map(Cow<'static, [Entry]>),
 }
 
 /// A key of a map and its value.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone)]
 pub(super) struct Entry {
-    pub(super) key: String,
+    pub(super) key: Cow<'static, str>,
     pub(super) line: usize,
     pub(super) node: Node,
+}
+
+impl Entry {
+    /// The key.
+    pub(super) fn name(&self) -> &str {
+        &self.key
+    }
 }
 
 impl Node {
@@ -77,7 +89,7 @@ impl Node {
 
     pub(super) fn text(&self) -> Option<&str> {
         match &self.data {
-            Data::Scalar(Value::String(text)) => Some(text),
+            Data::Text(text) => Some(text),
             _ => None,
         }
     }
@@ -85,7 +97,10 @@ impl Node {
     /// The name of its JSON type.
     pub(super) fn kind(&self) -> &'static str {
         match &self.data {
-            Data::Scalar(value) => type_of(value),
+            Data::Null => "null",
+            Data::Boolean(_) => "boolean",
+            Data::Number(_) => "number",
+            Data::Text(_) => "string",
             Data::List(_) => "array",
             Data::Map(_) => "object",
         }
@@ -93,7 +108,7 @@ impl Node {
 
     pub(super) fn boolean(&self) -> Option<bool> {
         match &self.data {
-            Data::Scalar(Value::Bool(value)) => Some(*value),
+            Data::Boolean(value) => Some(*value),
             _ => None,
         }
     }
@@ -101,18 +116,21 @@ impl Node {
     /// The number's text, exactly as the file has it.
     pub(super) fn number(&self) -> Option<&str> {
         match &self.data {
-            Data::Scalar(Value::Number(number)) => Some(number.as_str()),
+            Data::Number(number) => Some(number),
             _ => None,
         }
     }
 
     pub(crate) fn to_json(&self) -> Value {
         match &self.data {
-            Data::Scalar(value) => value.clone(),
+            Data::Null => Value::Null,
+            Data::Boolean(value) => Value::Bool(*value),
+            Data::Number(number) => Value::Number(Number::from_string_unchecked(number.to_string())),
+            Data::Text(text) => Value::String(text.to_string()),
             Data::List(items) => Value::Array(items.iter().map(Self::to_json).collect()),
-            Data::Map(entries) => Value::Object(
-                entries.iter().map(|entry| (entry.key.clone(), entry.node.to_json())).collect::<Map<_, _>>(),
-            ),
+            Data::Map(entries) => {
+                Value::Object(entries.iter().map(|entry| (entry.key.to_string(), entry.node.to_json())).collect())
+            }
         }
     }
 }
@@ -132,14 +150,14 @@ pub(super) fn type_of(value: &Value) -> &'static str {
 fn convert(yaml: &MarkedYaml<'_>, source: &str, problems: &mut Problems) -> Node {
     let line = yaml.span.start.line();
     let data = match &yaml.data {
-        YamlData::Value(scalar) => Data::Scalar(convert_scalar(scalar, yaml, source, problems)),
+        YamlData::Value(scalar) => convert_scalar(scalar, yaml, source, problems),
         YamlData::Sequence(items) => Data::List(items.iter().map(|item| convert(item, source, problems)).collect()),
         YamlData::Mapping(entries) => {
             let entries = entries.iter().filter_map(|(key, value)| {
                 let line = key.span.start.line();
                 let node = convert(value, source, problems);
                 if let YamlData::Value(Scalar::String(key)) = &key.data {
-                    return Some(Entry { key: key.to_string(), line, node });
+                    return Some(Entry { key: key.to_string().into(), line, node });
                 }
                 problems.add(line, "", "keys must be strings; quote this one");
                 None
@@ -148,18 +166,18 @@ fn convert(yaml: &MarkedYaml<'_>, source: &str, problems: &mut Problems) -> Node
         }
         _ => {
             problems.add(line, "", "tags and values that do not fit them are not supported");
-            Data::Scalar(Value::Null)
+            Data::Null
         }
     };
     Node { line, data }
 }
 
-fn convert_scalar(scalar: &Scalar<'_>, yaml: &MarkedYaml<'_>, source: &str, problems: &mut Problems) -> Value {
+fn convert_scalar(scalar: &Scalar<'_>, yaml: &MarkedYaml<'_>, source: &str, problems: &mut Problems) -> Data {
     match scalar {
-        Scalar::Null => Value::Null,
-        Scalar::Boolean(value) => Value::Bool(*value),
-        Scalar::Integer(value) => Value::Number((*value).into()),
-        Scalar::String(text) => Value::String(text.to_string()),
+        Scalar::Null => Data::Null,
+        Scalar::Boolean(value) => Data::Boolean(*value),
+        Scalar::Integer(value) => Data::Number(value.to_string().into()),
+        Scalar::String(text) => Data::Text(text.to_string().into()),
         // The parser has made a float of it; the file has the exact number.
         Scalar::FloatingPoint(_) => {
             let (start, end) = (yaml.span.start.index(), yaml.span.end.index());
@@ -171,9 +189,9 @@ fn convert_scalar(scalar: &Scalar<'_>, yaml: &MarkedYaml<'_>, source: &str, prob
                         "",
                         format!("{:?} is not a number that JSON can hold", text.trim()),
                     );
-                    Value::Null
+                    Data::Null
                 },
-                Value::Number,
+                |number| Data::Number(number.as_str().to_owned().into()),
             )
         }
     }

@@ -1,5 +1,6 @@
 //! Whether a batch makes sense, as far as its text tells: every problem at once.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
@@ -273,18 +274,32 @@ fn is_open(fields: &Object, field: &str) -> bool {
 }
 
 /// `fields` with `$$ref:` read as the text it stands for, where a value holds no reference.
-pub(super) fn unescaped(fields: &Object) -> Object {
+pub(super) fn unescaped(fields: &Object) -> Cow<'_, Object> {
+    if fields.values().any(is_escaped) { Cow::Owned(fields_unescaped(fields)) } else { Cow::Borrowed(fields) }
+}
+
+/// Whether some text may not stand for itself.
+fn is_escaped(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains("ref:"),
+        Value::Array(items) => items.iter().any(is_escaped),
+        Value::Object(fields) => fields.values().any(is_escaped),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+fn fields_unescaped(fields: &Object) -> Object {
     fields.iter().map(|(name, value)| (name.clone(), unescape(value))).collect()
 }
 
 fn unescape(value: &Value) -> Value {
     match value {
-        Value::String(text) if text.contains("ref:") => match Template::parse(text) {
+        Value::String(text) if is_escaped(value) => match Template::parse(text) {
             Ok(template) if template.is_literal() => Value::String(template.text()),
             _ => value.clone(),
         },
         Value::Array(items) => Value::Array(items.iter().map(unescape).collect()),
-        Value::Object(fields) => Value::Object(unescaped(fields)),
+        Value::Object(fields) => Value::Object(fields_unescaped(fields)),
         _ => value.clone(),
     }
 }

@@ -59,7 +59,7 @@ impl Plan {
         let mut edges = Vec::new();
         for (index, operation) in operations.iter().enumerate() {
             edges.extend(operation.depends_on.iter().filter_map(|id| Some((*by_id.get(id.as_str())?, index))));
-            for source in referred(operation).filter_map(|id| by_id.get(&id).copied()) {
+            for source in referred(operation).filter_map(|id| by_id.get(id).copied()) {
                 edges.push((source, index));
                 if let Some(flag) = referenced.get_mut(source) {
                     *flag = true;
@@ -111,11 +111,8 @@ impl Plan {
     }
 }
 
-/// The ids that an operation's parameters refer to; malformed references were refused before.
-pub fn referred(operation: &Operation) -> impl Iterator<Item = String> {
+/// The ids that an operation's parameters refer to.
+pub fn referred(operation: &Operation) -> impl Iterator<Item = &str> {
     let parameters = [&operation.store, &operation.query, &operation.metadata];
-    parameters.into_iter().flat_map(Object::values).flat_map(|value: &Value| {
-        let found = reference::collect(value).unwrap_or_default();
-        found.into_iter().map(|found| found.operation)
-    })
+    parameters.into_iter().flat_map(Object::values).flat_map(reference::operations)
 }

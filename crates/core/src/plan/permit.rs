@@ -206,7 +206,7 @@ fn create(access: &Access<'_>, callers: &[&Caller], draft: &Draft) -> Verdict {
     if let Err(failure) = check_given(access, given(entity, draft)) {
         return Verdict::Denied(failure);
     }
-    let mut known = unescaped(&draft.store);
+    let mut known = unescaped(&draft.store).into_owned();
     known.retain(|_, value| !contains_reference(value));
     let claims = callers.last().map(|caller| caller.claims());
     for field in entity.fields() {

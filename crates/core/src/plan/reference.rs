@@ -17,7 +17,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::json::{clip, push_token};
+use crate::json::{Path, Token, clip};
 use crate::limits::{MAX_POINTER, MAX_REFERENCES_PER_OPERATION};
 
 pub use resolve::{Budget, Kind, Lookup, Origin, Outcome, Resolved, Unresolved, resolve, resolve_text};
@@ -220,57 +220,66 @@ fn empty_name(path: &str) -> Option<usize> {
 /// # Errors
 /// Every string that is malformed, by its first problem. More than [`MAX_REFERENCES_PER_OPERATION`] are one, too.
 pub fn collect(value: &Value) -> Result<Vec<Found>, Vec<Malformed>> {
-    let mut collector = Collector { pointer: String::new(), found: Vec::new(), malformed: Vec::new() };
-    collector.visit(value);
+    let mut collector = Collector::default();
+    walk(value, &mut Path::default(), &mut |text, path| collector.read(text, path));
     if collector.malformed.is_empty() { Ok(collector.found) } else { Err(collector.malformed) }
 }
 
+/// The operations that `value` refers to, as often and in the order they are named; malformed strings name none.
+pub fn operations(value: &Value) -> Vec<&str> {
+    let mut named = Vec::new();
+    walk(value, &mut Path::default(), &mut |text, _| {
+        let template = Template::parse(text).ok();
+        named.extend(template.iter().flat_map(Template::references).map(|reference| reference.operation));
+    });
+    named
+}
+
+/// Shows `visit` each string that may hold a reference, with its place.
+fn walk<'a>(value: &'a Value, path: &mut Path<'a>, visit: &mut impl FnMut(&'a str, &Path<'a>)) {
+    match value {
+        Value::String(text) if may_refer(text) => visit(text, path),
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                path.within(Token::Index(index), |path| walk(item, path, visit));
+            }
+        }
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                path.within(Token::Name(name), |path| walk(field, path, visit));
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Of texts without a dollar sign it is known at a look.
+fn may_refer(text: &str) -> bool {
+    text.contains('$')
+}
+
+#[derive(Default)]
 struct Collector {
-    pointer: String,
     found: Vec<Found>,
     malformed: Vec<Malformed>,
 }
 
 impl Collector {
-    fn visit(&mut self, value: &Value) {
-        match value {
-            Value::String(text) if text.contains('$') => self.read(text),
-            Value::Array(items) => {
-                for (index, item) in items.iter().enumerate() {
-                    self.visit_child(&index.to_string(), item);
-                }
-            }
-            Value::Object(fields) => {
-                for (name, field) in fields {
-                    self.visit_child(name, field);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn visit_child(&mut self, token: &str, value: &Value) {
-        let length = self.pointer.len();
-        push_token(&mut self.pointer, token);
-        self.visit(value);
-        self.pointer.truncate(length);
-    }
-
     /// Stops keeping pointers once there are too many: each may be as long as the request's longest key.
-    fn read(&mut self, text: &str) {
+    fn read(&mut self, text: &str, path: &Path<'_>) {
         if self.found.len() + self.malformed.len() > MAX_REFERENCES_PER_OPERATION {
             return;
         }
-        let pointer = clip(&self.pointer, MAX_POINTER);
+        let pointer = || clip(&path.pointer(), MAX_POINTER);
         let template = match Template::parse(text) {
             Ok(template) => template,
-            Err(malformed) => return self.malformed.push(Malformed { pointer, ..malformed }),
+            Err(malformed) => return self.malformed.push(Malformed { pointer: pointer(), ..malformed }),
         };
         for reference in template.references() {
             if self.found.len() == MAX_REFERENCES_PER_OPERATION {
-                return self.malformed.push(Malformed { pointer, position: 0, problem: Problem::TooMany });
+                return self.malformed.push(Malformed { pointer: pointer(), position: 0, problem: Problem::TooMany });
             }
-            self.found.push(Found { pointer: pointer.clone(), operation: reference.operation.to_owned() });
+            self.found.push(Found { pointer: pointer(), operation: reference.operation.to_owned() });
         }
     }
 }
@@ -304,7 +313,7 @@ fn escape(text: &str) -> String {
 /// Whether any string of `value` holds a reference, or tries to: such a value is not known before run time.
 pub fn contains_reference(value: &Value) -> bool {
     match value {
-        Value::String(text) => Template::parse(text).map_or(true, |template| !template.is_literal()),
+        Value::String(text) => may_refer(text) && Template::parse(text).map_or(true, |template| !template.is_literal()),
         Value::Array(items) => items.iter().any(contains_reference),
         Value::Object(fields) => fields.values().any(contains_reference),
         Value::Null | Value::Bool(_) | Value::Number(_) => false,

@@ -26,7 +26,7 @@ const NOT_YET: [&str; 12] = [
 ];
 
 /// Reads `body`.
-pub fn parse(body: &Value) -> Request {
+pub fn parse(body: Value) -> Request {
     let mut request = Request {
         drafts: Vec::new(),
         options: Options::default(),
@@ -36,12 +36,15 @@ pub fn parse(body: &Value) -> Request {
         problems: Vec::new(),
         countable: false,
     };
-    let Value::Object(body) = body else {
-        let message = format!("the body must be an object with operations, not {}", type_name(body));
-        request.problems.push(Problem::new("", Code::WrongType, message));
-        return request;
+    let mut body = match body {
+        Value::Object(body) => body,
+        other => {
+            let message = format!("the body must be an object with operations, not {}", type_name(&other));
+            request.problems.push(Problem::new("", Code::WrongType, message));
+            return request;
+        }
     };
-    refuse_not_yet(body, "", &mut request.problems);
+    refuse_not_yet(&body, "", &mut request.problems);
     match body.get("options") {
         None => {}
         Some(Value::Object(options)) => read_options(options, &mut request),
@@ -50,21 +53,21 @@ pub fn parse(body: &Value) -> Request {
             request.problems.push(Problem::new("/options", Code::WrongType, message));
         }
     }
-    match body.get("operations") {
+    match body.remove("operations") {
         None => {
             let message = "operations is missing: a list of 1 to 100 operations";
             request.problems.push(Problem::new("/operations", Code::Required, message));
         }
         Some(Value::Array(operations)) => read_operations(operations, &mut request),
         Some(other) => {
-            let message = format!("operations must be a list, not {}", type_name(other));
+            let message = format!("operations must be a list, not {}", type_name(&other));
             request.problems.push(Problem::new("/operations", Code::WrongType, message));
         }
     }
     request
 }
 
-fn read_operations(operations: &[Value], request: &mut Request) {
+fn read_operations(operations: Vec<Value>, request: &mut Request) {
     if operations.is_empty() {
         let message = "operations is empty: a batch has 1 to 100 operations";
         request.problems.push(Problem::new("/operations", Code::EmptyBatch, message));
@@ -76,13 +79,13 @@ fn read_operations(operations: &[Value], request: &mut Request) {
         return;
     }
     request.countable = operations.iter().all(Value::is_object);
-    for (index, operation) in operations.iter().enumerate() {
+    for (index, operation) in operations.into_iter().enumerate() {
         let draft = read_operation(index, operation, &mut request.problems);
         request.drafts.push(draft);
     }
 }
 
-fn read_operation(index: usize, operation: &Value, problems: &mut Vec<Problem>) -> Draft {
+fn read_operation(index: usize, operation: Value, problems: &mut Vec<Problem>) -> Draft {
     let mut draft = Draft {
         id: OperationId::automatic(index),
         entity: None,
@@ -95,10 +98,13 @@ fn read_operation(index: usize, operation: &Value, problems: &mut Vec<Problem>) 
         single: None,
         refused: None,
     };
-    let Value::Object(fields) = operation else {
-        let message = format!("an operation must be an object, not {}", type_name(operation));
-        problems.push(draft.problem(index, "", Code::WrongType, message));
-        return draft;
+    let mut fields = match operation {
+        Value::Object(fields) => fields,
+        other => {
+            let message = format!("an operation must be an object, not {}", type_name(&other));
+            problems.push(draft.problem(index, "", Code::WrongType, message));
+            return draft;
+        }
     };
     let mut found: Vec<(String, Code, String)> = Vec::new();
     let mut wrong = |pointer: &str, code: Code, message: String| found.push((pointer.to_owned(), code, message));
@@ -133,13 +139,13 @@ fn read_operation(index: usize, operation: &Value, problems: &mut Vec<Problem>) 
         ("metadata_params", &mut draft.metadata),
         ("claims", &mut draft.claims),
     ] {
-        match fields.get(name) {
+        match fields.remove(name) {
             None => {}
-            Some(Value::Object(given)) => target.clone_from(given),
+            Some(Value::Object(given)) => *target = given,
             Some(other) => wrong(
                 &format!("/{name}"),
                 Code::WrongType,
-                format!("{name} must be an object, not {}", type_name(other)),
+                format!("{name} must be an object, not {}", type_name(&other)),
             ),
         }
     }

@@ -50,7 +50,7 @@ impl PermissionReader<'_, '_> {
                 continue;
             }
             for action in self.entries(provider, "a map of actions") {
-                let right = match action.key.as_str() {
+                let right = match action.name() {
                     "read" => Right::Read,
                     "write" => Right::Write,
                     "delete" => Right::Delete,
@@ -91,7 +91,7 @@ impl PermissionReader<'_, '_> {
             Right::Delete => self.deletion(role)?,
             Right::Read | Right::Write => self.grant(role)?,
         };
-        Some(Rule { role: role.key.clone(), fields, condition })
+        Some(Rule { role: role.name().to_owned(), fields, condition })
     }
 
     fn deletion(&mut self, role: &Entry) -> Option<(Mask, Option<Condition>)> {
