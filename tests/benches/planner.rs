@@ -98,16 +98,20 @@ fn planned_and_resolved(bencher: divan::Bencher<'_, '_>, shape: &str) {
     });
 }
 
-/// A megabyte of text in 100 operations, and one of many small values.
-#[divan::bench(args = ["long texts", "many values"])]
+/// A megabyte in 100 operations: of texts, of memories with some metadata each, and of nothing but small values.
+#[divan::bench(args = ["long texts", "texts and metadata", "small values"])]
 fn a_megabyte_read(bencher: divan::Bencher<'_, '_>, kind: &str) {
     let model = Model::shipped().expect("the shipped model");
     let store = |n: usize| {
-        if kind == "long texts" {
-            return json!({ "content": "word ".repeat(2_080), "title": format!("t{n}") });
-        }
-        let metadata: serde_json::Map<String, Value> = (0..720).map(|m| (format!("name{m}"), json!(m + n))).collect();
-        json!({ "content": "c", "metadata": metadata })
+        // Words of a text, and members of its metadata.
+        let (words, members) = match kind {
+            "long texts" => (2_080, 0),
+            "texts and metadata" => (1_400, 240),
+            _ => (0, 720),
+        };
+        let metadata: serde_json::Map<String, Value> =
+            (0..members).map(|m| (format!("name{m}"), json!(m + n))).collect();
+        json!({ "content": "c".to_owned() + &" word".repeat(words), "metadata": metadata })
     };
     let operation =
         |n: usize| json!({ "id": format!("o{n}"), "entity": "memory", "action": "create", "store_params": store(n) });

@@ -61,10 +61,11 @@ pub fn canonical(text: &str) -> Result<String, NotExact> {
 /// Whether the JSON number is an integer that [`canonical`] would leave as it is, as most are; a few others are told no.
 #[must_use]
 pub fn is_canonical_integer(text: &str) -> bool {
-    let digits = text.strip_prefix('-').unwrap_or(text).as_bytes();
-    match digits {
-        [b'0'] => text.len() == 1,
-        [b'1'..=b'9', rest @ ..] => rest.len() < MAX_DIGITS && rest.iter().all(u8::is_ascii_digit),
+    match text.as_bytes() {
+        [b'0'] => true,
+        [b'1'..=b'9', rest @ ..] | [b'-', b'1'..=b'9', rest @ ..] => {
+            rest.len() < MAX_DIGITS && rest.iter().all(u8::is_ascii_digit)
+        }
         _ => false,
     }
 }

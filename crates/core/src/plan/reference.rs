@@ -245,12 +245,17 @@ fn walk<'a>(value: &'a Value, path: &mut Path<'a>, visit: &mut impl FnMut(&'a st
             }
         }
         Value::Object(fields) => {
-            for (name, field) in fields {
+            for (name, field) in fields.iter().filter(|(_, field)| !is_bare(field)) {
                 path.within(Token::Name(name), |path| walk(field, path, visit));
             }
         }
         _ => {}
     }
+}
+
+/// Whether there is no text in it, as in most of many values.
+fn is_bare(value: &Value) -> bool {
+    matches!(value, Value::Null | Value::Bool(_) | Value::Number(_))
 }
 
 /// Of texts without a dollar sign it is known at a look.
