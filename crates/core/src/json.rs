@@ -47,11 +47,18 @@ impl JsonError {
 
 /// Parses `text`; every number comes out in canonical form (`1.0` is `1`, `1e2` is `100`), as the store gives it back.
 pub fn parse(text: &[u8]) -> Result<Value, JsonError> {
-    let text = str::from_utf8(text).map_err(|error| JsonError::Syntax(error.to_string()))?;
+    let text = str::from_utf8(text).map_err(|error| no_text(text.get(..error.valid_up_to()).unwrap_or_default()))?;
     // Not `from_str`: that would be compiled in this crate, and so for size, which doubles its time.
     let mut value: Value = text.parse().map_err(|error: serde_json::Error| JsonError::Syntax(error.to_string()))?;
     normalise(&mut value, &mut Path::default())?;
     Ok(value)
+}
+
+/// What is not UTF-8 behind `before`, told as the parser tells of its errors.
+fn no_text(before: &[u8]) -> JsonError {
+    let lines = before.split(|byte| *byte == b'\n');
+    let (line, column) = lines.fold((0, 0), |(line, _), text| (line + 1, text.len() + 1));
+    JsonError::Syntax(format!("not UTF-8 at line {line} column {column}"))
 }
 
 fn normalise<'a>(value: &'a mut Value, path: &mut Path<'a>) -> Result<(), JsonError> {
@@ -219,6 +226,13 @@ mod tests {
         assert_eq!(parse(b"[1.0, 1e2, -0]").unwrap().to_string(), "[1,100,0]");
         let error = parse(br#"{"a":[{"b/c":123456789012345678901234567890123456789}]}"#).unwrap_err();
         assert_eq!(error, JsonError::Inexact("/a/0/b~1c".into()));
+    }
+
+    #[test]
+    fn a_byte_that_is_no_text_is_told_with_its_place() {
+        let place = |text: &[u8]| parse(text).unwrap_err().to_string();
+        assert_eq!(place(b"\xff"), "the body is not valid JSON: not UTF-8 at line 1 column 1");
+        assert_eq!(place(b"{\n\"a\": \"\xfe\"}"), "the body is not valid JSON: not UTF-8 at line 2 column 7");
     }
 
     #[test]
