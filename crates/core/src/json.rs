@@ -115,15 +115,20 @@ impl<'a> Path<'a> {
     }
 
     /// The JSON pointer (RFC 6901) of the place.
-    pub(crate) fn pointer(&self) -> String {
+    fn pointer(&self) -> String {
+        self.clipped(usize::MAX)
+    }
+
+    /// The first `most` characters of the pointer, made without a look at the rest: a name may be as long as a body.
+    pub(crate) fn clipped(&self, most: usize) -> String {
         let mut pointer = String::new();
         for token in &self.0 {
             match token {
-                Token::Name(name) => push_token(&mut pointer, name),
+                Token::Name(name) => push_token(&mut pointer, &clip(name, most)),
                 Token::Index(index) => push_token(&mut pointer, &index.to_string()),
             }
         }
-        pointer
+        clip(&pointer, most)
     }
 }
 

@@ -9,7 +9,7 @@ use super::graph::Graph;
 use super::reference::{Template, collect, contains_reference};
 use super::{ReadOptions, SearchOptions, route};
 use crate::json::{Object, child, clip};
-use crate::limits::{MAX_REFERENCES_PER_OPERATION, MAX_SHOWN, MAX_VIOLATIONS};
+use crate::limits::{MAX_POINTER, MAX_REFERENCES_PER_OPERATION, MAX_SHOWN, MAX_VIOLATIONS};
 use crate::model::query::Condition;
 use crate::model::{Entity, Model, ViolationCode};
 use crate::operation::{Action, Code, Draft, Failure, Problem};
@@ -97,7 +97,8 @@ fn references(
         [("store_params", &draft.store), ("query_params", &draft.query), ("metadata_params", &draft.metadata)]
     {
         for (field, value) in fields {
-            let at = child(&format!("/{name}"), field);
+            // As much as is told: a name may be as long as a body, and have many references below it.
+            let at = clip(&child(&format!("/{name}"), field), MAX_POINTER);
             let found = match collect(value) {
                 Ok(found) => found,
                 Err(malformed) => {

@@ -17,7 +17,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::json::{Path, Token, clip};
+use crate::json::{Path, Token};
 use crate::limits::{MAX_POINTER, MAX_REFERENCES_PER_OPERATION};
 
 pub use resolve::{Budget, Kind, Lookup, Origin, Outcome, Resolved, Unresolved, resolve, resolve_text};
@@ -270,12 +270,12 @@ struct Collector {
 }
 
 impl Collector {
-    /// Stops keeping pointers once there are too many: each may be as long as the request's longest key.
+    /// Stops keeping pointers once there are too many.
     fn read(&mut self, text: &str, path: &Path<'_>) {
         if self.found.len() + self.malformed.len() > MAX_REFERENCES_PER_OPERATION {
             return;
         }
-        let pointer = || clip(&path.pointer(), MAX_POINTER);
+        let pointer = || path.clipped(MAX_POINTER);
         let template = match Template::parse(text) {
             Ok(template) => template,
             Err(malformed) => return self.malformed.push(Malformed { pointer: pointer(), ..malformed }),
