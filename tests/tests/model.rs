@@ -16,6 +16,11 @@ fn row(value: &Value) -> Map<String, Value> {
 }
 
 #[test]
+fn what_is_compiled_in_is_what_the_file_says() {
+    assert_eq!(format!("{:?}", Model::shipped().unwrap()), format!("{:?}", shipped()));
+}
+
+#[test]
 fn the_shipped_model_loads() {
     let model = shipped();
     let names: Vec<&str> = model.entities().map(|entity| entity.name.as_str()).collect();
