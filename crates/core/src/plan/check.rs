@@ -320,3 +320,23 @@ impl From<ViolationCode> for Code {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::dialect::records;
+    use crate::model::Model;
+
+    #[test]
+    fn a_text_is_checked_as_it_will_stand() {
+        let schema = "properties: {id: {type: integer, x-af-primary-key: auto}, a: {type: string, maxLength: 6}}";
+        let yaml = format!("components: {{schemas: {{thing: {{type: object, {schema}}}}}}}");
+        let model = Model::from_yaml(&yaml).unwrap_or_else(|problems| panic!("{problems:?}"));
+        for (text, problems) in [("$$ref:x", 0), ("$$ref:xy", 1), ("1234567", 1), ("$$123", 0)] {
+            let operation = json!({ "entity": "thing", "action": "create", "store_params": { "a": text } });
+            let request = records::parse(json!({ "operations": [operation] }));
+            assert_eq!(super::check(&request.drafts, &model).len(), problems, "{text}");
+        }
+    }
+}
