@@ -101,24 +101,19 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Longest wait for the first connection; the first call waits on if it must.
 const WARM_UP_MS: i64 = 2_000;
-/// After so many looks at what is connected, the first bytes have been sent.
-const STEPS_TO_SEND: usize = 2;
 
 impl App {
     /// Puts a function together, with the model that is compiled in and the connection to `DynamoDB` open: on Lambda, TLS
-    /// is most of a first call. The model is read while the first answer is on its way.
+    /// is most of a first call. The model is read meanwhile, by the machine's other processor.
     pub async fn open(config: Config) -> Result<Self, StartError> {
+        let model = tokio::task::spawn_blocking(Model::shipped);
         let metrics = Metrics::system(&config.metrics_namespace);
         let parts = Parts { metrics, ..Parts::default() };
         let (http, store) = reach(&config, &parts)?;
-        let read = async {
-            for _ in 0..STEPS_TO_SEND {
-                tokio::task::yield_now().await;
-            }
-            Model::shipped().map_err(|errors| StartError(errors.to_string()))
-        };
-        let ((), model) = tokio::join!(warm_up(&store, &parts.clock), read);
-        Self::with(config, model?.into(), parts, (http, store))
+        warm_up(&store, &parts.clock).await;
+        let model = model.await.map_err(|error| StartError(format!("the model is not read: {error}")))?;
+        let model = model.map_err(|errors| StartError(errors.to_string()))?;
+        Self::with(config, model.into(), parts, (http, store))
     }
 
     /// Puts a process together of these parts.

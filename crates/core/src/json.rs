@@ -48,7 +48,14 @@ impl JsonError {
 /// Parses `text`; every number comes out in canonical form (`1.0` is `1`, `1e2` is `100`), as the store gives it back.
 pub fn parse(text: &[u8]) -> Result<Value, JsonError> {
     let text = str::from_utf8(text).map_err(|error| no_text(text.get(..error.valid_up_to()).unwrap_or_default()))?;
-    // Not `from_str`: that would be compiled in this crate, and so for size, which doubles its time.
+    if let Some(value) = exact_json::read(text, MAX_DEPTH) {
+        return Ok(value);
+    }
+    careful(text)
+}
+
+/// The same, and where it fails, what is wrong.
+fn careful(text: &str) -> Result<Value, JsonError> {
     let mut value: Value = text.parse().map_err(|error: serde_json::Error| JsonError::Syntax(error.to_string()))?;
     normalise(&mut value, &mut Path::default())?;
     Ok(value)
@@ -67,11 +74,7 @@ fn normalise<'a>(value: &'a mut Value, path: &mut Path<'a>) -> Result<(), JsonEr
         return Err(JsonError::TooDeep(path.pointer()));
     }
     match value {
-        Value::Number(number) => {
-            if !decimal::is_canonical_integer(number.as_str()) {
-                *number = exact(number).ok_or_else(|| JsonError::Inexact(path.pointer()))?;
-            }
-        }
+        Value::Number(number) => *number = exact(number).ok_or_else(|| JsonError::Inexact(path.pointer()))?,
         Value::Array(items) => {
             for (index, item) in items.iter_mut().enumerate() {
                 path.within(Token::Index(index), |path| normalise(item, path))?;
@@ -222,7 +225,57 @@ pub fn type_name(value: &Value) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// Values other than numbers, and what looks like one.
+    const SCALARS: [&str; 11] = [
+        "null",
+        "true",
+        r#""a""#,
+        r#""é\u00e9\ud83d\ude00\n""#,
+        r#""\ud800""#,
+        r#""\u0000""#,
+        "\"",
+        "-",
+        "01",
+        "1.",
+        "",
+    ];
+    const NAMES: [&str; 5] = ["a", "b", "", r"\u00e9", "$serde_json::private::Number"];
+
+    /// Texts of JSON, and nearly of JSON.
+    fn nearly_json() -> impl Strategy<Value = String> {
+        let number = "-?(0|[1-9][0-9]{0,39})([.][0-9]{1,4})?([eE][+-]?[0-9]{1,3})?";
+        let scalar = prop_oneof![number, prop::sample::select(&SCALARS[..]).prop_map(str::to_owned)];
+        scalar.prop_recursive(40, 200, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(|items| format!("[{}]", items.join(" , "))),
+                prop::collection::btree_map(prop::sample::select(&NAMES[..]), inner.clone(), 0..4).prop_map(
+                    |members| {
+                        let members = members.iter().map(|(name, value)| format!("\"{name}\":{value}"));
+                        format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+                    }
+                ),
+                inner.prop_map(|value| format!("{}{value}{}", "[".repeat(20), "]".repeat(20))),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_at_once_is_what_is_read_with_care(text in nearly_json()) {
+            prop_assert_eq!(exact_json::read(&text, MAX_DEPTH), careful(&text).ok());
+        }
+    }
+
+    #[test]
+    fn of_members_with_one_name_the_last_counts() {
+        for text in [r#"{"a":1,"b":2,"\u0061":3}"#, r#"{"a":1e200,"b":2,"a":3}"#] {
+            assert_eq!(parse(text.as_bytes()).unwrap().to_string(), r#"{"a":3,"b":2}"#);
+        }
+    }
 
     #[test]
     fn numbers_are_exact_to_38_digits_and_canonical() {

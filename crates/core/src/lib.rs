@@ -28,7 +28,6 @@ pub mod auth;
 pub mod batch;
 pub mod calls;
 pub mod config;
-pub mod decimal;
 pub mod dialect;
 pub mod engine;
 pub mod execute;
@@ -53,3 +52,5 @@ pub mod status;
 pub mod store;
 pub mod submit;
 pub mod trace;
+
+pub use exact_json::decimal;

@@ -1,5 +1,7 @@
 //! The keywords that a model file may use, and what is near to a misspelt one.
 
+use std::fmt::Display;
+
 use super::error::{Problems, distance, hint};
 use super::yaml::Entry;
 
@@ -74,22 +76,22 @@ pub(super) const HINTED_FORMATS: &[&str] = &["float", "double", "decimal", "pass
 /// Tells keywords that are misspelt, unknown or in a place where they mean nothing.
 ///
 /// Other people's `x-` extensions are let be, unless they are within two edits of one of ours.
-pub(super) fn check_keywords(entries: &[Entry], known: &[&[&str]], path: &str, problems: &mut Problems) {
+pub(super) fn check_keywords(entries: &[Entry], known: &[&[&str]], path: impl Display, problems: &mut Problems) {
     for Entry { key, line, .. } in entries {
         if known.iter().any(|set| set.contains(&key.as_ref())) {
             continue;
         }
         let ours = || OF_ENTITY.iter().chain(OF_PROPERTY).copied();
         if ours().any(|name| name == key) {
-            problems.add(*line, path, format!("{key} does not belong here"));
+            problems.add(*line, &path, format!("{key} does not belong here"));
         } else if key.starts_with("x-af-") {
             let nearest = ours().min_by_key(|name| distance(name, key)).unwrap_or_default();
-            problems.add(*line, path, format!("unknown annotation {key:?}; did you mean {nearest:?}?"));
+            problems.add(*line, &path, format!("unknown annotation {key:?}; did you mean {nearest:?}?"));
         } else if let Some(nearest) = ours().find(|name| distance(name, key) <= 2) {
-            problems.add(*line, path, format!("unknown annotation {key:?}; did you mean {nearest:?}?"));
+            problems.add(*line, &path, format!("unknown annotation {key:?}; did you mean {nearest:?}?"));
         } else if !key.starts_with("x-") {
             let hint = hint(key, known.iter().flat_map(|set| set.iter().copied()));
-            problems.add(*line, path, format!("keyword {key:?} is not supported here{hint}"));
+            problems.add(*line, &path, format!("keyword {key:?} is not supported here{hint}"));
         }
     }
 }

@@ -25,13 +25,27 @@ impl fmt::Display for ModelError {
 
 impl std::error::Error for ModelError {}
 
+/// A schema or one of its properties, written only where there is a problem with it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) schema: &'a str,
+    pub(super) property: Option<&'a str>,
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.schema)?;
+        self.property.map_or(Ok(()), |property| write!(f, ".{property}"))
+    }
+}
+
 /// Collects the problems found so far, so that all of them are told at once.
 #[derive(Debug, Default)]
 pub(crate) struct Problems(Vec<ModelError>);
 
 impl Problems {
-    pub(crate) fn add(&mut self, line: usize, path: &str, reason: impl Into<String>) {
-        self.0.push(ModelError { line, path: path.to_owned(), reason: reason.into() });
+    pub(crate) fn add(&mut self, line: usize, path: impl fmt::Display, reason: impl Into<String>) {
+        self.0.push(ModelError { line, path: path.to_string(), reason: reason.into() });
     }
 
     /// The value, or the problems in the order of lines.

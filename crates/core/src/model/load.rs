@@ -8,7 +8,7 @@ use super::annotation::{
     PRIMARY_KEY, READ_ONLY, REF, SEARCH, SOFT_DELETE, UNIQUE, VERSION,
 };
 use super::entity::{Entity, Field, KeyKind, Kind, PrimaryKey, Relation, SoftDelete, SoftDeleteKind};
-use super::error::{Problems, hint};
+use super::error::{Place, Problems, hint};
 use super::links::{self, Link};
 use super::permission::{PermissionReader, Permissions};
 use super::property::PropertyReader;
@@ -51,8 +51,8 @@ pub(super) fn load_root(root: &Node, mut problems: Problems) -> Result<Vec<Entit
             let mut reader = EntityReader { schemas, name: &entry.key, problems: &mut problems };
             drafts.extend(reader.read(entry));
         } else if !used.contains(entry.name()) {
-            let path = entry.name().to_owned();
-            ShapeReader { schemas, path, problems: &mut problems, trail: vec![&entry.key] }.read_unused(&entry.node);
+            let place = Place { schema: entry.name(), property: None };
+            ShapeReader { schemas, place, problems: &mut problems, trail: vec![&entry.key] }.read_unused(&entry.node);
         }
     }
     links::check(&mut drafts, &mut problems);
@@ -160,15 +160,14 @@ impl<'a> EntityReader<'a, '_> {
     fn read_properties(&mut self, properties: &'a [Entry]) -> (Vec<Field>, Vec<Relation>, Vec<Link>) {
         let mut reader = PropertyReader {
             schemas: self.schemas,
-            entity: self.name,
-            path: String::new(),
+            place: Place { schema: self.name, property: None },
             problems: self.problems,
             slots: 0,
             links: Vec::new(),
         };
         let (mut fields, mut relations) = (Vec::new(), Vec::new());
         for property in properties {
-            reader.path = format!("{}.{}", self.name, property.key);
+            reader.place.property = Some(property.name());
             reader.check_name(property, MAX_NAME);
             if property.node.entry(PARENT).or(property.node.entry(CHILD)).is_some() {
                 relations.extend(reader.read_relation(property));

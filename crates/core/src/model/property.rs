@@ -5,7 +5,7 @@ use super::annotation::{
     UNIQUE,
 };
 use super::entity::{Field, Inject, InjectSource, Kind, Reference, Relation, RelationKind};
-use super::error::{Problems, hint};
+use super::error::{Place, Problems, hint};
 use super::links::{Claim, Link};
 use super::load::has_entity_marks;
 use super::shape::{SCHEMAS, Shape, ShapeReader};
@@ -16,9 +16,7 @@ const MAX_INDEXES: u8 = 4;
 
 pub(super) struct PropertyReader<'a, 'p> {
     pub(super) schemas: &'a Node,
-    pub(super) entity: &'a str,
-    /// `entity.property`
-    pub(super) path: String,
+    pub(super) place: Place<'a>,
     pub(super) problems: &'p mut Problems,
     /// Index slots given out so far.
     pub(super) slots: u8,
@@ -27,7 +25,7 @@ pub(super) struct PropertyReader<'a, 'p> {
 
 impl<'a> PropertyReader<'a, '_> {
     fn tell(&mut self, line: usize, reason: impl Into<String>) {
-        self.problems.add(line, &self.path, reason);
+        self.problems.add(line, self.place, reason);
     }
 
     pub(super) fn check_name(&mut self, property: &Entry, max: usize) {
@@ -51,7 +49,7 @@ impl<'a> PropertyReader<'a, '_> {
                 return None;
             }
         };
-        annotation::check_keywords(node.entries()?, &[&keywords, DESCRIPTIVE], &self.path, self.problems);
+        annotation::check_keywords(node.entries()?, &[&keywords, DESCRIPTIVE], self.place, self.problems);
         let reference = holder.and_then(|holder| holder.entry(REF));
         let target = reference.and_then(|entry| entry.node.text()).and_then(|text| text.strip_prefix(SCHEMAS));
         let Some((reference, entity)) = reference.zip(target) else {
@@ -77,7 +75,7 @@ impl<'a> PropertyReader<'a, '_> {
         };
         // An entity that is missing is told where it is named, a field where that is.
         let line = if self.schemas.entry(&entity).is_some() { mark.line } else { reference.line };
-        self.links.push(Link { line, path: self.path.clone(), entity, claim });
+        self.links.push(Link { line, path: self.place.to_string(), entity, claim });
         Some(Relation { name: property.name().to_owned(), kind })
     }
 
@@ -120,8 +118,8 @@ impl<'a> PropertyReader<'a, '_> {
             self.tell(node.line, format!("{name} is an entity: a relation to it needs {annotation}"));
             return Shape::default();
         }
-        let path = self.path.clone();
-        ShapeReader { schemas: self.schemas, path, problems: self.problems, trail: vec![self.entity] }.read(node)
+        let trail = vec![self.place.schema];
+        ShapeReader { schemas: self.schemas, place: self.place, problems: self.problems, trail }.read(node)
     }
 
     fn read_flag(&mut self, node: &Node, key: &str) -> bool {
@@ -158,7 +156,7 @@ impl<'a> PropertyReader<'a, '_> {
         };
         let (entity, field) = (entity.to_owned(), field.to_owned());
         let claim = Claim::References { field: field.clone(), kind };
-        self.links.push(Link { line: entry.line, path: self.path.clone(), entity: entity.clone(), claim });
+        self.links.push(Link { line: entry.line, path: self.place.to_string(), entity: entity.clone(), claim });
         Some(Reference { entity, field })
     }
 

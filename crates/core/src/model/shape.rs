@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::annotation::{self, DESCRIPTIVE, HINTED_FORMATS, NUMERIC, OF_PROPERTY, READ_ONLY, REF, TYPES, VALUE_SCHEMA};
 use super::entity::Kind;
-use super::error::{Problems, hint};
+use super::error::{Place, Problems, hint};
 use super::formats::Format;
 use super::rules::{Bound, Others, Rules};
 use super::yaml::{Entry, Node};
@@ -38,11 +38,11 @@ impl Shape {
     }
 }
 
-/// Reads schemas, telling problems under one path.
+/// Reads schemas, telling problems of one place.
 pub(super) struct ShapeReader<'a> {
     /// `components.schemas`.
     pub(super) schemas: &'a Node,
-    pub(super) path: String,
+    pub(super) place: Place<'a>,
     pub(super) problems: &'a mut Problems,
     /// The names being resolved, outermost first.
     pub(super) trail: Vec<&'a str>,
@@ -59,7 +59,7 @@ impl<'a> ShapeReader<'a> {
     }
 
     fn tell(&mut self, line: usize, reason: impl Into<String>) {
-        self.problems.add(line, &self.path, reason);
+        self.problems.add(line, self.place, reason);
     }
 
     fn read_part(&mut self, node: &'a Node) -> Shape {
@@ -73,7 +73,7 @@ impl<'a> ShapeReader<'a> {
             return Shape::default();
         };
         let known = [&[VALUE_SCHEMA, NUMERIC, DESCRIPTIVE], also].concat();
-        annotation::check_keywords(entries, &known, &self.path, self.problems);
+        annotation::check_keywords(entries, &known, self.place, self.problems);
         if let Some(reference) = node.entry(REF) {
             return self.follow(reference, entries);
         }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::Value;
 
 use super::graph::Graph;
-use super::reference::{Template, collect, contains_reference};
+use super::reference::{Template, collect, contains_reference, has_dollar};
 use super::{ReadOptions, SearchOptions, route};
 use crate::json::{Object, child, clip};
 use crate::limits::{MAX_POINTER, MAX_REFERENCES_PER_OPERATION, MAX_SHOWN, MAX_VIOLATIONS};
@@ -16,11 +16,12 @@ use crate::operation::{Action, Code, Draft, Failure, Problem};
 
 /// Checks `drafts` against each other and against `model`.
 pub fn check(drafts: &[Draft], model: &Model) -> Vec<Problem> {
-    let mut problems = check_shape(drafts);
+    let plain: Vec<bool> = drafts.iter().map(is_plain).collect();
+    let mut problems = shape(drafts, &plain);
     let circle = problems.iter().position(|problem| problem.code == Code::CircularDependency);
     let circle = circle.map(|at| problems.remove(at));
-    for (index, draft) in drafts.iter().enumerate() {
-        parameters(index, draft, model, &mut problems);
+    for (index, (draft, plain)) in drafts.iter().zip(plain).enumerate() {
+        parameters(index, draft, plain, model, &mut problems);
     }
     problems.extend(circle);
     databases(drafts, model, &mut problems);
@@ -30,12 +31,23 @@ pub fn check(drafts: &[Draft], model: &Model) -> Vec<Problem> {
 /// Checks what one operation asks for, apart from the others.
 pub fn check_parameters(index: usize, draft: &Draft, model: &Model) -> Vec<Problem> {
     let mut problems = Vec::new();
-    parameters(index, draft, model, &mut problems);
+    parameters(index, draft, is_plain(draft), model, &mut problems);
     problems
 }
 
 /// Checks `drafts` against each other: their ids, and what they wait for and refer to.
 pub fn check_shape(drafts: &[Draft]) -> Vec<Problem> {
+    shape(drafts, &drafts.iter().map(is_plain).collect::<Vec<bool>>())
+}
+
+/// Whether no text of its parameters can hold a reference or stand for another: most have no dollar sign, and many values
+/// are looked at once rather than for each question.
+fn is_plain(draft: &Draft) -> bool {
+    let parameters = [&draft.store, &draft.query, &draft.metadata];
+    !parameters.into_iter().flat_map(Object::values).any(has_dollar)
+}
+
+fn shape(drafts: &[Draft], plain: &[bool]) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut by_id: HashMap<&str, usize> = HashMap::new();
     for (index, draft) in drafts.iter().enumerate() {
@@ -48,9 +60,11 @@ pub fn check_shape(drafts: &[Draft]) -> Vec<Problem> {
         }
     }
     let mut edges = Vec::new();
-    for (index, draft) in drafts.iter().enumerate() {
+    for (index, (draft, plain)) in drafts.iter().zip(plain).enumerate() {
         dependencies(index, draft, &by_id, &mut edges, &mut problems);
-        references(index, draft, &by_id, &mut edges, &mut problems);
+        if !plain {
+            references(index, draft, &by_id, &mut edges, &mut problems);
+        }
     }
     if let Err(cycle) = Graph::new(drafts.len(), edges).order() {
         let first = cycle.path.first().copied().unwrap_or(0);
@@ -133,7 +147,7 @@ fn references(
     }
 }
 
-fn parameters(index: usize, draft: &Draft, model: &Model, problems: &mut Vec<Problem>) {
+fn parameters(index: usize, draft: &Draft, plain: bool, model: &Model, problems: &mut Vec<Problem>) {
     let Some(name) = draft.entity.as_deref() else { return };
     if name == "batch" {
         let message = "a batch cannot hold a batch; put its operations into this one";
@@ -158,21 +172,18 @@ fn parameters(index: usize, draft: &Draft, model: &Model, problems: &mut Vec<Pro
         problems.push(draft.problem(index, "/action", Code::NotSupported, message));
     }
     match action {
-        Action::Create => {
-            let store = unescaped(&draft.store);
-            let violations = entity.check_new(&store, |field| is_open(&draft.store, field));
-            problems.extend(violations.into_iter().map(|violation| {
-                let pointer = format!("/store_params{}", violation.pointer);
-                draft.problem(index, &pointer, violation.code.into(), violation.message)
-            }));
-        }
-        Action::Update => {
-            if draft.store.is_empty() {
+        Action::Create | Action::Update => {
+            if action == Action::Update && draft.store.is_empty() {
                 let message = "store_params must hold at least one field to change";
                 problems.push(draft.problem(index, "/store_params", Code::Required, message));
             }
-            let store = unescaped(&draft.store);
-            let violations = entity.check_change(&store, |field| is_open(&draft.store, field));
+            let store = if plain { Cow::Borrowed(&draft.store) } else { unescaped(&draft.store) };
+            let open = |field: &str| !plain && is_open(&draft.store, field);
+            let violations = if action == Action::Create {
+                entity.check_new(&store, open)
+            } else {
+                entity.check_change(&store, open)
+            };
             problems.extend(violations.into_iter().map(|violation| {
                 let pointer = format!("/store_params{}", violation.pointer);
                 draft.problem(index, &pointer, violation.code.into(), violation.message)

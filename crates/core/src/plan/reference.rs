@@ -263,6 +263,16 @@ fn may_refer(text: &str) -> bool {
     text.contains('$')
 }
 
+/// Whether any text in `value` may hold a reference, or an escaped one.
+pub(super) fn has_dollar(value: &Value) -> bool {
+    match value {
+        Value::String(text) => may_refer(text),
+        Value::Array(items) => items.iter().any(has_dollar),
+        Value::Object(fields) => fields.values().any(has_dollar),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
 #[derive(Default)]
 struct Collector {
     found: Vec<Found>,

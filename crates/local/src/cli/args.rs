@@ -105,7 +105,10 @@ pub(super) struct Load {
     #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = [1, 10, 100],
           value_parser = clap::value_parser!(u16).range(1..=100))]
     pub(super) operations: Vec<u16>,
-    /// Fail where the memory of the service grows by more than a fifth in the second half of a round
+    /// Seconds of load before the rounds, which are not told: the database keeps the token of each transaction for 600
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=3_600))]
+    pub(super) warm_up: u64,
+    /// Fail where the memory of the service grows by more than a tenth in a round
     #[arg(long, conflicts_with = "url")]
     pub(super) steady: bool,
 }

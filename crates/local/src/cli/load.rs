@@ -55,8 +55,8 @@ impl Drop for Serving {
     }
 }
 
-/// What of its memory a steady service may gain in the second half of a round: one part in so many.
-const MOST_GROWTH: u64 = 5;
+/// What of its memory a steady service may gain in a round: one part in so many.
+const MOST_GROWTH: u64 = 10;
 
 /// What one round of clients saw.
 #[derive(Debug, Default)]
@@ -71,20 +71,23 @@ pub(super) async fn run(args: Load) -> Result<Outcome, Error> {
     let url = serving.as_ref().map(|serving| serving.url.clone()).or(args.url).unwrap_or_default();
     let memory = || serving.as_ref().and_then(Serving::memory);
     let (mut rows, mut errors, mut grown) = (Vec::new(), 0, false);
+    if args.warm_up > 0 {
+        // As much as there will ever be at once.
+        let most = (args.clients.iter().max().copied(), args.operations.iter().max().copied());
+        let (clients, operations) = (most.0.unwrap_or(1), most.1.unwrap_or(1));
+        note(format!("{clients} clients, {operations} operations, {} s to warm up", args.warm_up));
+        errors += round(&url, args.key.as_deref(), (clients, operations), args.warm_up).await?.errors;
+    }
     for clients in &args.clients {
         for operations in &args.operations {
             note(format!("{clients} clients, {operations} operations, {} s", args.seconds));
             let before = memory();
-            let halfway = async {
-                tokio::time::sleep(Duration::from_secs(args.seconds) / 2).await;
-                memory()
-            };
-            let round = round(&url, args.key.as_deref(), (*clients, *operations), args.seconds);
-            let (seen, half) = tokio::join!(round, halfway);
-            let (mut seen, after) = (seen?, memory());
+            let mut seen = round(&url, args.key.as_deref(), (*clients, *operations), args.seconds).await?;
+            let after = memory();
             seen.times.sort_unstable();
             errors += seen.errors;
-            grown |= args.steady && half.zip(after).is_some_and(|(half, after)| after > half + half / MOST_GROWTH);
+            grown |=
+                args.steady && before.zip(after).is_some_and(|(before, after)| after > before + before / MOST_GROWTH);
             let per_second = seen.times.len() as u64 / args.seconds.max(1);
             let at = |percent: usize| told(seen.times.get(seen.times.len() * percent / 100).or(seen.times.last()));
             let megabytes = |memory: Option<u64>| memory.map_or_else(String::new, |memory| format!("{memory} MB"));
@@ -99,25 +102,12 @@ pub(super) async fn run(args: Load) -> Result<Outcome, Error> {
                 told(seen.times.last()),
                 seen.errors.to_string(),
                 megabytes(before),
-                megabytes(half),
                 megabytes(after),
             ]);
         }
     }
-    let header = [
-        "clients",
-        "operations",
-        "batches/s",
-        "operations/s",
-        "p50",
-        "p90",
-        "p99",
-        "max",
-        "errors",
-        "memory",
-        "halfway",
-        "after",
-    ];
+    let header =
+        ["clients", "operations", "batches/s", "operations/s", "p50", "p90", "p99", "max", "errors", "memory", "after"];
     say(table(header, &rows))?;
     let growth = if grown { ", memory grows" } else { "" };
     say(format!("{} rounds, {errors} errors{growth}", rows.len()))?;

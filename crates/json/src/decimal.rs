@@ -60,7 +60,7 @@ pub fn canonical(text: &str) -> Result<String, NotExact> {
 
 /// Whether the JSON number is an integer that [`canonical`] would leave as it is, as most are; a few others are told no.
 #[must_use]
-pub fn is_canonical_integer(text: &str) -> bool {
+pub(crate) fn is_canonical_integer(text: &str) -> bool {
     match text.as_bytes() {
         [b'0'] => true,
         [b'1'..=b'9', rest @ ..] | [b'-', b'1'..=b'9', rest @ ..] => {
