@@ -43,6 +43,13 @@ async fn a_slow_job_and_a_failing_one_are_warned_of() {
     scene.run(&id).await;
     assert_eq!(warned(), (1, 1));
 
+    // Its message fails as often as the queue delivers one.
+    let id = scene.price(&["c2"], 9).await.batch_id();
+    let messages = scene.world.seam.take_messages();
+    assert_eq!(scene.world.deliver_dead(&messages).await, Vec::<String>::new());
+    assert_eq!(scene.batch(&id).await["status"], "failed");
+    assert_eq!(warned(), (1, 2));
+
     // No block is made, so that the last ten calls are never sent.
     scene.world.node.mine();
     let id = scene.price(&ids, 9).await.batch_id();
@@ -50,7 +57,7 @@ async fn a_slow_job_and_a_failing_one_are_warned_of() {
         scene.deliver().await;
     }
     assert_eq!(scene.batch(&id).await["status"], "completed");
-    assert_eq!(warned(), (2, 1));
+    assert_eq!(warned(), (2, 2));
 }
 
 #[tokio::test(start_paused = true)]

@@ -110,7 +110,7 @@ impl App {
         let metrics = Metrics::system(&config.metrics_namespace);
         let parts = Parts { metrics, ..Parts::default() };
         let (http, store) = reach(&config, &parts)?;
-        warm_up(&store, &parts.clock).await;
+        Box::pin(warm_up(&store, &parts.clock)).await;
         let model = model.await.map_err(|error| StartError(format!("the model is not read: {error}")))?;
         let model = model.map_err(|errors| StartError(errors.to_string()))?;
         Self::with(config, model.into(), parts, (http, store))

@@ -45,7 +45,7 @@ pub(super) fn load_root(root: &Node, mut problems: Problems) -> Result<Vec<Entit
     };
     let mut used = BTreeSet::new();
     collect_value_schemas(schemas, &mut used);
-    let mut drafts = Vec::new();
+    let mut drafts = Vec::with_capacity(entries.len());
     for entry in entries {
         if is_entity(entry, &used) {
             let mut reader = EntityReader { schemas, name: &entry.key, problems: &mut problems };
@@ -165,7 +165,7 @@ impl<'a> EntityReader<'a, '_> {
             slots: 0,
             links: Vec::new(),
         };
-        let (mut fields, mut relations) = (Vec::new(), Vec::new());
+        let (mut fields, mut relations) = (Vec::with_capacity(properties.len()), Vec::new());
         for property in properties {
             reader.place.property = Some(property.name());
             reader.check_name(property, MAX_NAME);
