@@ -110,6 +110,7 @@ impl App {
         let metrics = Metrics::system(&config.metrics_namespace);
         let parts = Parts { metrics, ..Parts::default() };
         let (http, store) = reach(&config, &parts)?;
+        // By itself on the heap: it is large, and within this future would be moved with it, page by page.
         Box::pin(warm_up(&store, &parts.clock)).await;
         let model = model.await.map_err(|error| StartError(format!("the model is not read: {error}")))?;
         let model = model.map_err(|errors| StartError(errors.to_string()))?;
