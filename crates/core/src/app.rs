@@ -104,7 +104,7 @@ const WARM_UP_MS: i64 = 2_000;
 
 impl App {
     /// Puts a function together, with the model that is compiled in and the connection to `DynamoDB` open: on Lambda, TLS
-    /// is most of a first call. The model is read meanwhile, by the machine's other processor.
+    /// is most of a first call. The model is read by another thread meanwhile.
     pub async fn open(config: Config) -> Result<Self, StartError> {
         let model = tokio::task::spawn_blocking(Model::shipped);
         let metrics = Metrics::system(&config.metrics_namespace);

@@ -230,10 +230,12 @@ mod tests {
     use super::*;
 
     /// Values other than numbers, and what looks like one.
-    const SCALARS: [&str; 11] = [
+    const SCALARS: [&str; 13] = [
         "null",
         "true",
         r#""a""#,
+        r#""12""#,
+        r#""1e2""#,
         r#""é\u00e9\ud83d\ude00\n""#,
         r#""\ud800""#,
         r#""\u0000""#,

@@ -58,18 +58,6 @@ pub fn canonical(text: &str) -> Result<String, NotExact> {
     Ok(number.write())
 }
 
-/// Whether the JSON number is an integer that [`canonical`] would leave as it is, as most are; a few others are told no.
-#[must_use]
-pub(crate) fn is_canonical_integer(text: &str) -> bool {
-    match text.as_bytes() {
-        [b'0'] => true,
-        [b'1'..=b'9', rest @ ..] | [b'-', b'1'..=b'9', rest @ ..] => {
-            rest.len() < MAX_DIGITS && rest.iter().all(u8::is_ascii_digit)
-        }
-        _ => false,
-    }
-}
-
 /// Orders two JSON numbers by value, however many digits they have.
 ///
 /// Texts that are not JSON numbers come first, ordered as texts, so that the order is total.

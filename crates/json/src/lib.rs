@@ -39,9 +39,9 @@ impl Exact {
     }
 }
 
-fn number<E: Error>(text: String) -> Result<Value, E> {
-    let text = if decimal::is_canonical_integer(&text) { Ok(text) } else { decimal::canonical(&text) };
-    text.map(|text| Value::Number(Number::from_string_unchecked(text))).map_err(E::custom)
+fn number<E: Error>(text: &str) -> Result<Value, E> {
+    let text = decimal::canonical(text).map_err(E::custom)?;
+    Ok(Value::Number(Number::from_string_unchecked(text)))
 }
 
 impl<'de> DeserializeSeed<'de> for Exact {
@@ -95,7 +95,7 @@ impl<'de> Visitor<'de> for Exact {
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Value, A::Error> {
         let mut name = object.next_key::<String>()?;
         if name.as_deref() == Some(NUMBER) {
-            return number(object.next_value()?);
+            return number(&object.next_value::<String>()?);
         }
         let member = self.within()?;
         let mut members = Map::new();

@@ -1,8 +1,8 @@
 //! How long each function takes from its start until it asks for its first call, beside one that does nothing.
 //!
-//! `cold_start DIRECTORY` starts each binary 25 times in turn, each time from a new copy, with a listener on loopback in the place of Lambda, DynamoDB and
-//! SQS, and tells medians, and the size of each binary as a zip. It ends 1 where a function takes more than twice as long as
-//! the empty one, or its zip is larger than 5 MB. `scripts/measure-start` builds everything first.
+//! `cold_start DIRECTORY` starts each binary 25 times in turn, each time from a new copy, with a listener on loopback in the
+//! place of Lambda, DynamoDB and SQS, and tells medians, and the size of each binary as a zip. It ends 1 where a function takes
+//! more than twice as long as the empty one, or its zip is larger than 5 MB. `scripts/measure-start` builds everything first.
 
 #![expect(clippy::print_stdout, reason = "a command tells its results")]
 #![expect(
