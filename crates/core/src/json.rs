@@ -267,7 +267,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_read_at_once_is_what_is_read_with_care(text in nearly_json()) {
+        fn what_is_read_at_once_is_what_is_read_with_care(value in nearly_json(), rest in prop_oneof![8 => "[ \n]?", 1 => "[x,{]"]) {
+            let text = format!("{value}{rest}");
             prop_assert_eq!(exact_json::read(&text, MAX_DEPTH), careful(&text).ok());
         }
     }

@@ -338,6 +338,22 @@ mod tests {
 
     use crate::dialect::records;
     use crate::model::Model;
+    use crate::operation::Code;
+
+    #[test]
+    fn a_reference_is_seen_wherever_it_stands() {
+        for parameters in ["store_params", "query_params", "metadata_params"] {
+            for value in
+                [json!("$ref:none.id"), json!([1, ["${ref:none.id}!"]]), json!({ "a": [{ "b": "$ref:none.id" }] })]
+            {
+                let operation = json!({ "entity": "thing", "action": "read", parameters: { "x": 1, "y": value } });
+                let request = records::parse(json!({ "operations": [operation] }));
+                let problems = super::check_shape(&request.drafts);
+                let codes: Vec<Code> = problems.iter().map(|problem| problem.code).collect();
+                assert_eq!(codes, [Code::UnknownReference], "{parameters} {value}");
+            }
+        }
+    }
 
     #[test]
     fn a_text_is_checked_as_it_will_stand() {
